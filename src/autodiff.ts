@@ -1,0 +1,159 @@
+// Reverse-mode differentiation: ops record how to take their gradient; grad() walks the record backwards.
+import { NablaError } from './errors.ts';
+import { add } from './ops/arithmetic.ts';
+import { fill } from './ops/creation.ts';
+import { showShape } from './shape.ts';
+import { Tensor, tensorsIn } from './tensor.ts';
+
+/** Gradients of an op's inputs from the gradients of its outputs; undefined where there is none. */
+export type Backward = (...gradients: (Tensor | undefined)[]) => (Tensor | undefined)[];
+
+interface Entry {
+  readonly where: string;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly backward: Backward | undefined;
+}
+
+class Tape {
+  readonly entries: Entry[] = [];
+  private readonly tracked = new Set<Tensor>();
+
+  watch(tensor: Tensor): void {
+    this.tracked.add(tensor);
+  }
+
+  tracks(tensor: Tensor): boolean {
+    return this.tracked.has(tensor);
+  }
+
+  record(entry: Entry): void {
+    if (!entry.inputs.some((input) => this.tracked.has(input))) return;
+    this.entries.push(entry);
+    for (const output of entry.outputs) this.tracked.add(output);
+  }
+}
+
+const tapes: Tape[] = [];
+
+/**
+ * Notes on every open tape how outputs came from inputs. Without `backward` the op is not differentiable, which is an error only
+ * if a gradient is asked to pass through it.
+ */
+export function record(
+  where: string,
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  backward: Backward | undefined,
+): void {
+  for (const tape of tapes) tape.record({ where, inputs, outputs, backward });
+}
+
+/** Is the op being recorded, so that what only a gradient needs should be computed? */
+export function recording(inputs: readonly Tensor[]): boolean {
+  return tapes.some((tape) => inputs.some((input) => tape.tracks(input)));
+}
+
+/** Runs `body` with recording off: its results are constants to any gradient. */
+export function stopRecording<T>(body: () => T): T {
+  const open = tapes.splice(0);
+  try {
+    return body();
+  } finally {
+    tapes.push(...open);
+  }
+}
+
+/** The gradient of a scalar that `body` computes, with respect to `sources`. */
+export function gradientOf<T>(
+  body: () => { loss: Tensor; result: T },
+  sources: readonly Tensor[],
+): { result: T; gradients: Tensor[] } {
+  const tape = new Tape();
+  for (const source of sources) tape.watch(source);
+  tapes.push(tape);
+  let computed: { loss: Tensor; result: T };
+  try {
+    computed = body();
+  } finally {
+    tapes.splice(tapes.lastIndexOf(tape), 1);
+  }
+  const { loss, result } = computed;
+  if (loss.size !== 1 || loss.dtype !== 'float32') {
+    throw new NablaError(
+      'grad',
+      `the function must give a float32 scalar, got ${loss.dtype}${showShape(loss.shape)}; reduce it with sum() or mean()`,
+    );
+  }
+  return { result, gradients: backward(tape, loss, sources) };
+}
+
+function backward(tape: Tape, loss: Tensor, sources: readonly Tensor[]): Tensor[] {
+  const sums = new Map<Tensor, Tensor>([[loss, fill(loss.shape, 1)]]);
+  for (const entry of tape.entries.toReversed()) {
+    const incoming = entry.outputs.map((output) => sums.get(output));
+    if (incoming.every((gradient) => gradient === undefined)) continue;
+    if (entry.backward === undefined) {
+      throw new NablaError(
+        entry.where,
+        'this op is not differentiable; wrap it in stopGradient() if that is meant',
+      );
+    }
+    const gradients = entry.backward(...incoming);
+    entry.inputs.forEach((input, i) => {
+      const gradient = gradients[i];
+      if (gradient === undefined || !tape.tracks(input)) return;
+      const sum = sums.get(input);
+      sums.set(input, sum === undefined ? gradient : add(sum, gradient));
+    });
+  }
+  return sources.map((source) => sums.get(source) ?? fill(source.shape, 0));
+}
+
+/**
+ * The gradient of a function of one or more float32 tensors that gives a float32 scalar, as a function of the same tensors.
+ * With several arguments the result is an array. Nest it for higher orders.
+ *
+ * @example grad((x) => sum(square(x)))(tensor([1, 2])) // [2, 4]
+ */
+export function grad(f: (x: Tensor) => Tensor): (x: Tensor) => Tensor {
+  return (x) => valueAndGrad((...args) => f(args[0]!))(x).gradients[0]!;
+}
+
+/** As {@link grad} for functions of several tensors. */
+export function grads(f: (...xs: Tensor[]) => Tensor): (...xs: Tensor[]) => Tensor[] {
+  return (...xs) => valueAndGrad(f)(...xs).gradients;
+}
+
+/** A function that gives both the value and the gradients with respect to each argument. */
+export function valueAndGrad(
+  f: (...xs: Tensor[]) => Tensor,
+): (...xs: Tensor[]) => { value: Tensor; gradients: Tensor[] } {
+  return (...xs) => {
+    for (const x of xs) {
+      if (!(x instanceof Tensor) || x.dtype !== 'float32') {
+        const got = x instanceof Tensor ? x.toString() : typeof x;
+        throw new NablaError('grad', `arguments must be float32 tensors, got ${got}; use cast(x, 'float32')`);
+      }
+    }
+    const { result, gradients } = gradientOf(() => {
+      const value = f(...xs);
+      if (!(value instanceof Tensor)) {
+        throw new NablaError('grad', `the function must give a tensor, got ${typeof value}`);
+      }
+      return { loss: value, result: value };
+    }, xs);
+    return { value: result, gradients };
+  };
+}
+
+/** `f` with its own gradient: `f` gives its value and a function from the value's gradient to those of the arguments. */
+export function customGradient(
+  f: (...xs: Tensor[]) => { value: Tensor; gradient: (dy: Tensor) => (Tensor | undefined)[] },
+): (...xs: Tensor[]) => Tensor {
+  return (...xs) => {
+    const { value, gradient } = stopRecording(() => f(...xs));
+    record('customGradient', tensorsIn(value), xs, (dy) => (dy ? gradient(dy) : []));
+    return value;
+  };
+}

@@ -1,0 +1,230 @@
+// The engine: one backend with the memory, the programs and the random state that tensors on it share.
+import { type Backend, type Bindings, ProgramFault, type Run } from './backend/backend.ts';
+import { NablaError } from './errors.ts';
+import { type CompiledProgram, compile } from './program/compile.ts';
+import type { Graph } from './program/graph.ts';
+import { printProgram } from './program/print.ts';
+
+/** Memory of the backend, shared by the tensors that view it; freed with the last of them, or when it is collected. */
+export class Storage {
+  readonly engine: Engine;
+  readonly bytes: number;
+  /** What it holds, for listings: 'parameters', 'gradients'. */
+  readonly label: string | undefined;
+  private buffer: number;
+  private holders = 0;
+  // Holds the backend's own finalizer, where it has one.
+  private readonly owner: object | undefined;
+
+  constructor(engine: Engine, bytes: number, label?: string) {
+    this.engine = engine;
+    this.bytes = bytes;
+    this.label = label;
+    this.buffer = engine.backend.allocate(bytes);
+    this.owner = engine.backend.own?.(this.buffer, bytes);
+    if (this.owner === undefined) engine.collectLater(this, this.buffer);
+  }
+
+  /** The buffer's handle; throws once it is freed. */
+  get handle(): number {
+    if (this.buffer === 0) {
+      throw new NablaError(
+        'tensor',
+        'this tensor has been disposed of; keep it alive for as long as it is used',
+      );
+    }
+    return this.buffer;
+  }
+
+  get freed(): boolean {
+    return this.buffer === 0;
+  }
+
+  retain(): void {
+    this.holders++;
+  }
+
+  release(): void {
+    if (--this.holders > 0 || this.buffer === 0) return;
+    this.engine.free(this, this.buffer);
+    this.buffer = 0;
+  }
+}
+
+/** Memory that is bound to a slot: a storage and where in it. */
+export interface Bound {
+  readonly storage: Storage;
+  readonly byteOffset: number;
+}
+
+/** A program that is loaded into the backend and can be run again and again. */
+export class Executable {
+  readonly compiled: CompiledProgram;
+  readonly engine: Engine;
+  private readonly handle: number;
+  private unloaded = false;
+
+  constructor(engine: Engine, graph: Graph) {
+    this.engine = engine;
+    this.compiled = compile(graph);
+    this.handle = engine.backend.load(this.compiled.words);
+  }
+
+  /** Memory that the program was traced over, beyond its inputs and outputs. */
+  get captured(): Storage[] {
+    return this.compiled.slots.flatMap((slot) => (slot.kind === 'storage' ? [slot.storage as Storage] : []));
+  }
+
+  /** Has some of that memory been freed, so that the program must be traced anew? */
+  get stale(): boolean {
+    return this.captured.some((storage) => storage.freed);
+  }
+
+  /** Runs it once, on this thread. */
+  run(inputs: readonly Bound[], outputs: readonly Bound[]): void {
+    try {
+      this.engine.backend.run(this.handle, this.bind(inputs, outputs));
+    } catch (error) {
+      throw this.worded(error);
+    }
+  }
+
+  /** Runs it `steps` times off the event loop. */
+  start(inputs: readonly Bound[], outputs: readonly Bound[], steps: number): Run {
+    const run = this.engine.backend.start(this.handle, this.bind(inputs, outputs), steps);
+    const done = run.done.catch((error: unknown) => {
+      throw this.worded(error);
+    });
+    return { done, stop: () => run.stop() };
+  }
+
+  /** The readable listing. */
+  print(): string {
+    return printProgram(this.compiled, (storage) => (storage as Storage).label);
+  }
+
+  unload(): void {
+    if (this.unloaded) return;
+    this.unloaded = true;
+    this.engine.backend.unload(this.handle);
+  }
+
+  private bind(inputs: readonly Bound[], outputs: readonly Bound[]): Bindings {
+    const { slots } = this.compiled;
+    const bindings = new Float64Array(2 * (slots.length - 1));
+    for (let i = 1; i < slots.length; i++) {
+      const slot = slots[i]!;
+      const at = 2 * (i - 1);
+      if (slot.kind === 'storage') {
+        bindings[at] = (slot.storage as Storage).handle;
+      } else if (slot.kind !== 'workspace') {
+        const bound = (slot.kind === 'input' ? inputs : outputs)[slot.index]!;
+        bindings[at] = bound.storage.handle;
+        bindings[at + 1] = bound.byteOffset;
+      }
+    }
+    return bindings;
+  }
+
+  /** A kernel's fault in the words of the op or layer that asked for it. */
+  private worded(error: unknown): unknown {
+    if (!(error instanceof ProgramFault)) return error;
+    const where = this.compiled.nodes[error.instruction]?.where ?? 'program';
+    const [what, remedy] =
+      error.code === 'labelOutOfRange'
+        ? ['label out of range', 'check the labels against the number of classes']
+        : ['index out of range', 'check the indices against the number of rows'];
+    return new NablaError(
+      where,
+      `${what}, got ${error.value}, expected an integer in [0, ${error.limit}); ${remedy}`,
+      { cause: error },
+    );
+  }
+}
+
+// Programs of single ops that are kept loaded; the oldest go first.
+const maxCachedPrograms = 2048;
+
+/** A backend in use. */
+export class Engine {
+  readonly backend: Backend;
+  private readonly programs = new Map<string, Executable>();
+  private readonly finalizers: FinalizationRegistry<number>;
+  private isClosed = false;
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+    this.finalizers = new FinalizationRegistry((buffer) => {
+      if (!this.isClosed) backend.free(buffer);
+    });
+  }
+
+  get closed(): boolean {
+    return this.isClosed;
+  }
+
+  /** Frees the buffer when the storage is collected. */
+  collectLater(storage: Storage, buffer: number): void {
+    this.finalizers.register(storage, buffer, storage);
+  }
+
+  free(storage: Storage, buffer: number): void {
+    this.finalizers.unregister(storage);
+    if (!this.isClosed) this.backend.free(buffer);
+  }
+
+  /** The program kept under `key`, made on first use. */
+  cached(key: string, make: () => Graph): Executable {
+    let program = this.programs.get(key);
+    if (program === undefined) {
+      program = new Executable(this, make());
+      if (this.programs.size >= maxCachedPrograms) {
+        const [oldest, stale] = this.programs.entries().next().value!;
+        stale.unload();
+        this.programs.delete(oldest);
+      }
+      this.programs.set(key, program);
+    }
+    return program;
+  }
+
+  /** Ends the backend; its tensors cannot be used any more. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.backend.close();
+  }
+}
+
+// What the library computes on. One a JavaScript environment; worker threads have their own.
+const current: { engine: Engine | undefined; open: (() => Backend) | undefined } = {
+  engine: undefined,
+  open: undefined,
+};
+
+/** The engine in use; opened on first need where the platform can do that without waiting. */
+export function engine(): Engine {
+  if (current.engine === undefined) {
+    if (current.open === undefined) {
+      throw new NablaError('backend', "no backend is ready; call `await setBackend('wasm', { wasm })` first");
+    }
+    current.engine = new Engine(current.open());
+  }
+  return current.engine;
+}
+
+/** Takes a backend into use for all that follows. The former stays open for the tensors that live on it. */
+export function useBackend(backend: Backend): Engine {
+  current.engine = new Engine(backend);
+  return current.engine;
+}
+
+/** Takes a former engine into use again. */
+export function useEngine(former: Engine): void {
+  current.engine = former;
+}
+
+/** Says how the platform opens its fastest backend when the first tensor is made. */
+export function onFirstUse(open: () => Backend): void {
+  current.open = open;
+}

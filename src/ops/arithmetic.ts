@@ -1,0 +1,183 @@
+// Binary arithmetic with NumPy broadcasting, and its gradients.
+import { record, recording } from '../autodiff.ts';
+import type { DType } from '../dtype.ts';
+import type { MicroName } from '../program/kernels.ts';
+import { broadcastShapes, type Shape, sameShape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { less, where } from './compare.ts';
+import { fill } from './creation.ts';
+import { MapBuilder, type TensorLike } from './map.ts';
+import { sum } from './reduce.ts';
+import { broadcastTo, reshape } from './shape.ts';
+import { log, neg, square } from './unary.ts';
+
+/** float32 if an argument is float32 or a fraction, else int32: what arithmetic on them gives. */
+export function arithmeticType(...args: TensorLike[]): 'float32' | 'int32' {
+  const isFloat = (arg: TensorLike) => {
+    if (arg instanceof Tensor) return arg.dtype === 'float32';
+    // A whole number takes the type of the tensor beside it.
+    return typeof arg === 'number' && !Number.isInteger(arg);
+  };
+  const anyTensor = args.some((arg) => arg instanceof Tensor);
+  return !anyTensor || args.some(isFloat) ? 'float32' : 'int32';
+}
+
+/** Sums a gradient over the dimensions that were stretched, so that it has the shape of what was stretched. */
+export function sumTo(gradient: Tensor, shape: Shape): Tensor {
+  if (sameShape(gradient.shape, shape)) return gradient;
+  if (gradient.constant !== undefined) {
+    const ratio =
+      gradient.size /
+      Math.max(
+        1,
+        shape.reduce((a, b) => a * b, 1),
+      );
+    return fill(shape, gradient.constant * ratio);
+  }
+  const lead = gradient.rank - shape.length;
+  const axes = gradient.shape.flatMap((dim, i) =>
+    i < lead || (shape[i - lead] === 1 && dim !== 1) ? [i] : [],
+  );
+  return reshape(sum(gradient, axes), shape);
+}
+
+type Partial = (dy: Tensor, a: TensorLike, b: TensorLike, y: Tensor) => Tensor;
+
+const foldable: { [op in MicroName]?: (a: number, b: number) => number } = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
+};
+
+/** The result where both operands are known numbers while a program is traced, such as the first gradients of a mean. */
+function foldConstants(op: MicroName, a: TensorLike, b: TensorLike, dtype: DType): Tensor | undefined {
+  const fold = foldable[op];
+  if (fold === undefined || dtype !== 'float32') return undefined;
+  const numberOf = (arg: TensorLike) => (arg instanceof Tensor ? arg.constant : Number(arg));
+  const [x, y] = [numberOf(a), numberOf(b)];
+  const tensors = [a, b].filter((arg) => arg instanceof Tensor);
+  if (x === undefined || y === undefined || tensors.length === 0 || recording(tensors)) return undefined;
+  const shape = tensors.reduce<Shape>((known, arg) => broadcastShapes(op, known, arg.shape), []);
+  return fill(shape, fold(x, y));
+}
+
+/** A binary op: its micro-operations for floats and integers, and its partial derivatives (none: not differentiable). */
+function binary(
+  name: string,
+  a: TensorLike,
+  b: TensorLike,
+  dtype: 'float32' | 'int32',
+  float: MicroName,
+  int: MicroName | undefined,
+  partials?: readonly [Partial, Partial],
+): Tensor {
+  const folded = partials && foldConstants(float, a, b, dtype);
+  if (folded !== undefined) return folded;
+  const builder = new MapBuilder(name);
+  const as = dtype === 'float32' ? 'float' : 'int';
+  const x = builder.load(a, as);
+  const y = builder.load(b, as);
+  builder.op(as === 'float' ? float : (int ?? float), x, y);
+  const out = builder.build(dtype);
+  const inputs = [a, b].filter((arg) => arg instanceof Tensor);
+  record(
+    name,
+    [out],
+    inputs,
+    partials &&
+      ((dy) => {
+        const gradients: (Tensor | undefined)[] = [];
+        [a, b].forEach((arg, i) => {
+          if (!(arg instanceof Tensor)) return;
+          const wanted = arg.dtype === 'float32' && dy !== undefined;
+          gradients.push(wanted ? sumTo(partials[i]!(dy, a, b, out), arg.shape) : undefined);
+        });
+        return gradients;
+      }),
+  );
+  return out;
+}
+
+/** `a + b`, elementwise. */
+export function add(a: TensorLike, b: TensorLike): Tensor {
+  return binary('add', a, b, arithmeticType(a, b), 'add', 'addInt', [(dy) => dy, (dy) => dy]);
+}
+
+/** `a - b`, elementwise. */
+export function sub(a: TensorLike, b: TensorLike): Tensor {
+  return binary('sub', a, b, arithmeticType(a, b), 'sub', 'subInt', [(dy) => dy, (dy) => neg(dy)]);
+}
+
+/** `a * b`, elementwise. */
+export function mul(a: TensorLike, b: TensorLike): Tensor {
+  return binary('mul', a, b, arithmeticType(a, b), 'mul', 'mulInt', [
+    (dy, _a, y) => mul(dy, y),
+    (dy, x) => mul(dy, x),
+  ]);
+}
+
+/** `a / b`, elementwise; always float32, as NumPy's true division. */
+export function div(a: TensorLike, b: TensorLike): Tensor {
+  return binary('div', a, b, 'float32', 'div', undefined, [
+    (dy, _a, y) => div(dy, y),
+    (dy, _a, y, out) => neg(div(mul(dy, out), y)),
+  ]);
+}
+
+/** The larger of both, elementwise; NaN if either is. Where they are equal the gradient goes to `a`. */
+export function maximum(a: TensorLike, b: TensorLike): Tensor {
+  return binary('maximum', a, b, arithmeticType(a, b), 'maximum', 'maximumInt', [
+    (dy, x, y) => where(less(x, y), 0, dy),
+    (dy, x, y) => where(less(x, y), dy, 0),
+  ]);
+}
+
+/** The smaller of both, elementwise; NaN if either is. Where they are equal the gradient goes to `a`. */
+export function minimum(a: TensorLike, b: TensorLike): Tensor {
+  return binary('minimum', a, b, arithmeticType(a, b), 'minimum', 'minimumInt', [
+    (dy, x, y) => where(less(y, x), 0, dy),
+    (dy, x, y) => where(less(y, x), dy, 0),
+  ]);
+}
+
+/** `a ** b`, elementwise, float32. The gradient of the exponent is 0 where `a` is 0. */
+export function pow(a: TensorLike, b: TensorLike): Tensor {
+  return binary('pow', a, b, 'float32', 'pow', undefined, [
+    (dy, x, y) => mul(dy, mul(y, pow(x, sub(y, 1)))),
+    (dy, x, _b, out) => mul(dy, where(less(0, x), mul(out, log(where(less(0, x), x, 1))), 0)),
+  ]);
+}
+
+/** The remainder with the divisor's sign, as NumPy's mod. */
+export function mod(a: TensorLike, b: TensorLike): Tensor {
+  return binary('mod', a, b, arithmeticType(a, b), 'mod', 'modInt', [
+    (dy) => dy,
+    (dy, x, y) => neg(mul(dy, floorDiv(x, y))),
+  ]);
+}
+
+/** The quotient rounded down; its gradient is 0. */
+export function floorDiv(a: TensorLike, b: TensorLike): Tensor {
+  const zero: Partial = (dy) => fill(dy.shape, 0);
+  return binary('floorDiv', a, b, arithmeticType(a, b), 'floorDiv', 'floorDivInt', [zero, zero]);
+}
+
+/** The angle of the point `(b, a)` in radians. */
+export function atan2(a: TensorLike, b: TensorLike): Tensor {
+  return binary('atan2', a, b, 'float32', 'atan2', undefined, [
+    (dy, y, x) => div(mul(dy, x), add(square(x), square(y))),
+    (dy, y, x) => neg(div(mul(dy, y), add(square(x), square(y)))),
+  ]);
+}
+
+/** `(a - b) ** 2`, elementwise. */
+export function squaredDifference(a: TensorLike, b: TensorLike): Tensor {
+  return square(sub(a, b));
+}
+
+/** A gradient spread back over the dimensions that a reduction removed. */
+export function spread(gradient: Tensor, shape: Shape, axes: readonly number[]): Tensor {
+  const kept = shape.map((dim, i) => (axes.includes(i) ? 1 : dim));
+  return broadcastTo(reshape(gradient, kept), shape);
+}

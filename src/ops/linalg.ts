@@ -1,0 +1,106 @@
+// Matrix products on the GEMM kernel, and their gradients.
+import { record } from '../autodiff.ts';
+import { NablaError } from '../errors.ts';
+import { floatBits } from '../program/graph.ts';
+import { activations } from '../program/kernels.ts';
+import { broadcastShapes, type Shape, sameShape, showShape, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { emit, placeName } from '../trace.ts';
+import { sumTo } from './arithmetic.ts';
+import { cast } from './compare.ts';
+import { broadcastTo, reshape } from './shape.ts';
+
+/** Options of {@link matMul}. */
+export interface MatMulOptions {
+  /** The last two dimensions of `a` are swapped. Default false. */
+  transposeA?: boolean;
+  /** The last two dimensions of `b` are swapped. Default false. */
+  transposeB?: boolean;
+}
+
+/**
+ * The matrix product over the last two dimensions, float32; those before them broadcast. Vectors are taken as NumPy's matmul takes them.
+ */
+export function matMul(a: Tensor, b: Tensor, options: MatMulOptions = {}): Tensor {
+  if (a.rank === 0 || b.rank === 0) {
+    throw new NablaError('matMul', `scalars have no matrix product, got ${a} and ${b}; use mul()`);
+  }
+  if (a.rank === 1) {
+    const out = matMul(reshape(a, [1, a.size]), b, { transposeB: options.transposeB });
+    return reshape(out, out.shape.toSpliced(Math.max(0, out.rank - 2), 1));
+  }
+  if (b.rank === 1) {
+    const out = matMul(a, reshape(b, [b.size, 1]), { transposeA: options.transposeA });
+    return reshape(out, out.shape.slice(0, -1));
+  }
+  return product(
+    cast(a, 'float32'),
+    cast(b, 'float32'),
+    options.transposeA ?? false,
+    options.transposeB ?? false,
+  );
+}
+
+function product(a: Tensor, b: Tensor, transA: boolean, transB: boolean): Tensor {
+  const [aRows, aColumns] = a.shape.slice(-2) as [number, number];
+  const [bRows, bColumns] = b.shape.slice(-2) as [number, number];
+  const [m, k] = transA ? [aColumns, aRows] : [aRows, aColumns];
+  const [kB, n] = transB ? [bColumns, bRows] : [bRows, bColumns];
+  const where = 'matMul';
+  if (k !== kB) {
+    const mark = (t: boolean) => (t ? ' transposed' : '');
+    throw new NablaError(
+      placeName(where),
+      `inner dimensions differ, got ${showShape(a.shape)}${mark(transA)} and ${showShape(b.shape)}${mark(transB)}, ` +
+        `expected ${k} = ${kB}; transpose or reshape one of them`,
+    );
+  }
+  const lead = broadcastShapes(where, a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const out = batched(where, a, b, transA, transB, lead, m, n, k);
+  record(where, [out], [a, b], (dy) => {
+    if (dy === undefined) return [];
+    const da = transA ? product(b, dy, transB, true) : product(dy, b, false, !transB);
+    const db = transB ? product(dy, a, true, transA) : product(a, dy, !transA, false);
+    return [sumTo(da, a.shape), sumTo(db, b.shape)];
+  });
+  return out;
+}
+
+function batched(
+  where: string,
+  a: Tensor,
+  b: Tensor,
+  transA: boolean,
+  transB: boolean,
+  lead: Shape,
+  m: number,
+  n: number,
+  k: number,
+): Tensor {
+  const shape = [...lead, m, n];
+  // [.., m, k] times one [k, n] is a single tall product.
+  const tall = b.rank === 2 && !transA && a.rank > 2;
+  const batch = tall ? 1 : sizeOf(lead);
+  const rows = tall ? sizeOf(lead) * m : m;
+  const operand = (t: Tensor, size: number): [Tensor, number] => {
+    if (batch === 1 || t.size === size) return [t, 0];
+    const full = [...lead, ...t.shape.slice(-2)];
+    return [sameShape(t.shape, full) ? t : broadcastTo(t, full), size];
+  };
+  const [x, strideA] = operand(a, m * k);
+  const [y, strideB] = operand(b, k * n);
+  const attributes = [batch, rows, n, k, Number(transA), Number(transB), strideA, strideB];
+  attributes.push(batch === 1 ? 0 : m * n, activations.none, 0, floatBits(1));
+  const inputs = [x, y, undefined];
+  return emit({ kernel: 'gemm', outputs: [{ shape, dtype: 'float32' }], inputs, attributes, where })[0]!;
+}
+
+/** The scalar product of vectors, or the matrix product. */
+export function dot(a: Tensor, b: Tensor): Tensor {
+  return matMul(a, b);
+}
+
+/** The outer product of two vectors: `[m]` and `[n]` give `[m, n]`. */
+export function outer(a: Tensor, b: Tensor): Tensor {
+  return matMul(reshape(a, [a.size, 1]), reshape(b, [1, b.size]));
+}

@@ -1,0 +1,171 @@
+// Random tensors, from one counter-based generator (Philox 4x32-10) that gives the same stream on every backend.
+import { engine, Storage } from '../engine.ts';
+import { NablaError } from '../errors.ts';
+import { Philox, type PhiloxState } from '../random.ts';
+import type { Shape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { emit, tracing, untraced } from '../trace.ts';
+import { MapBuilder, type Register } from './map.ts';
+
+/** The generator that ops draw from: in backend memory `[keyLo, keyHi, step]`, so that programs advance it as they run. */
+interface Generator {
+  readonly state: Tensor<'int32'>;
+}
+
+const generators = new WeakMap<object, Generator>();
+const seeding = { seed: undefined as number | undefined, host: undefined as Philox | undefined };
+
+function words(seed: number): [number, number] {
+  return [seed | 0, Math.floor(seed / 2 ** 32) | 0];
+}
+
+/**
+ * Seeds every random number that follows: initial weights, shuffling, dropout and random ops. `seed` is an integer in [0, 2 ** 53). The same seed
+ * gives the same run on one backend.
+ */
+export function setSeed(seed: number): void {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new NablaError('setSeed', `bad seed, got ${seed}, expected an integer in [0, 2 ** 53)`);
+  }
+  seeding.seed = seed;
+  seeding.host = new Philox(seed, 1);
+  const known = generators.get(engine());
+  if (known) write(known.state, seed);
+}
+
+function write(state: Tensor<'int32'>, seed: number): void {
+  const { storage, byteOffset } = state.memory('setSeed');
+  storage.engine.backend.write(storage.handle, byteOffset, Int32Array.of(...words(seed), 0, 0));
+}
+
+/** The generator of JavaScript-side choices such as the order of samples; seeded with the rest. */
+export function hostRandom(): Philox {
+  seeding.host ??= new Philox(freshSeed(), 1);
+  return seeding.host;
+}
+
+/** Puts the generator of JavaScript-side choices back to a former state. */
+export function restoreHostRandom(state: PhiloxState): void {
+  seeding.host = Philox.restore(state);
+}
+
+function freshSeed(): number {
+  seeding.seed ??= Math.floor(Math.random() * 2 ** 48);
+  return seeding.seed;
+}
+
+/** The state `[keyLo, keyHi, step, 0]` of the engine's generator. */
+export function generatorState(): Tensor<'int32'> {
+  const home = engine();
+  let generator = generators.get(home);
+  if (generator === undefined) {
+    const storage = new Storage(home, 16, 'random');
+    const state = new Tensor<'int32'>([4], 'int32', { kind: 'memory', storage, byteOffset: 0 }).keep();
+    write(state, freshSeed());
+    generator = { state };
+    generators.set(home, generator);
+  }
+  return generator.state;
+}
+
+/** Where a random op draws from: the state, and a stream number of its own. */
+export interface RandomSource {
+  readonly state: Tensor;
+  readonly stream: number;
+}
+
+// Streams of traced programs lie apart from the one of ops outside of them.
+const eagerStream = 0x7fffffff;
+const advancing = new WeakSet<object>();
+
+/** A source for one random op. In a trace the program advances the generator once, at its end. */
+export function randomSource(_like?: Tensor): RandomSource {
+  const state = generatorState();
+  const graph = tracing();
+  if (graph !== undefined) {
+    advancing.add(graph);
+    return { state, stream: graph.nextStream() };
+  }
+  // What is drawn now may be drawn again for a gradient: it keeps a copy of the state.
+  const snapshot = emit({
+    kernel: 'copy',
+    outputs: [{ shape: [4], dtype: 'int32' }],
+    inputs: [state],
+    attributes: [1, 0, 0, 4, 1, 1],
+    where: 'random',
+  })[0]!;
+  untraced(() => {
+    const next = state.dataSync();
+    next[2] = (next[2]! + 1) | 0;
+    const { storage, byteOffset } = state.memory('random');
+    storage.engine.backend.write(storage.handle, byteOffset, next);
+  });
+  return { state: snapshot, stream: eagerStream };
+}
+
+/** Did the graph draw random numbers, so that the generator has to be advanced? */
+export function drewRandom(graph: object): boolean {
+  return advancing.has(graph);
+}
+
+type Draw = (builder: MapBuilder, uniform: () => Register) => void;
+
+function draw(name: string, shape: Shape, dtype: 'float32' | 'int32' | 'bool', body: Draw): Tensor {
+  const builder = new MapBuilder(name);
+  body(builder, () => {
+    const { state, stream } = randomSource();
+    return builder.random(state, stream);
+  });
+  return builder.build(dtype, shape);
+}
+
+/** Uniform in `[low, high)`, float32. Default [0, 1). */
+export function randomUniform(shape: Shape, low = 0, high = 1): Tensor<'float32'> {
+  const drawn = draw('randomUniform', shape, 'float32', (b, uniform) => {
+    b.op('mulAdd', uniform(), b.constant(high - low, 'float'), b.constant(low, 'float'));
+  });
+  return drawn as Tensor<'float32'>;
+}
+
+/** Normal with the given mean and standard deviation, float32 (Box and Muller 1958). Default 0 and 1. */
+export function randomNormal(shape: Shape, mean = 0, std = 1): Tensor<'float32'> {
+  const drawn = draw('randomNormal', shape, 'float32', (b, uniform) => {
+    // 1 - u lies in (0, 1], where the logarithm is finite.
+    const u = b.op('sub', b.constant(1, 'float'), uniform());
+    const radius = b.op('sqrt', b.op('mul', b.op('log', u), b.constant(-2, 'float')));
+    const angle = b.op('cos', b.op('mul', uniform(), b.constant(2 * Math.PI, 'float')));
+    b.op('mulAdd', b.op('mul', radius, angle), b.constant(std, 'float'), b.constant(mean, 'float'));
+  });
+  return drawn as Tensor<'float32'>;
+}
+
+// The distribution function of the standard normal at -2.
+const tail = 0.022750131948179195;
+
+/** Normal, with values beyond two standard deviations left out, float32; by inversion. Default 0 and 1. */
+export function truncatedNormal(shape: Shape, mean = 0, std = 1): Tensor<'float32'> {
+  const drawn = draw('truncatedNormal', shape, 'float32', (b, uniform) => {
+    const span = b.constant(2 * (1 - 2 * tail), 'float');
+    const p = b.op('mulAdd', uniform(), span, b.constant(2 * tail - 1, 'float'));
+    const z = b.op('erfinv', p);
+    b.op('mulAdd', z, b.constant(std * Math.SQRT2, 'float'), b.constant(mean, 'float'));
+  });
+  return drawn as Tensor<'float32'>;
+}
+
+/** True with the given probability. */
+export function randomBernoulli(shape: Shape, probability = 0.5): Tensor<'bool'> {
+  const drawn = draw('randomBernoulli', shape, 'bool', (b, uniform) => {
+    b.op('less', uniform(), b.constant(probability, 'float'));
+  });
+  return drawn as Tensor<'bool'>;
+}
+
+/** Whole numbers in `[low, high)`, int32; at most 2 ** 24 different ones. */
+export function randomInt(shape: Shape, low: number, high: number): Tensor<'int32'> {
+  const drawn = draw('randomInt', shape, 'int32', (b, uniform) => {
+    const scaled = b.op('mul', uniform(), b.constant(high - low, 'float'));
+    b.op('addInt', b.op('toInt', scaled), b.constant(low, 'int'));
+  });
+  return drawn as Tensor<'int32'>;
+}

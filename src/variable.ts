@@ -1,0 +1,63 @@
+// Variables: tensors whose numbers change in place, such as the weights of a model.
+import type { DType } from './dtype.ts';
+import type { Storage } from './engine.ts';
+import { NablaError } from './errors.ts';
+import { contiguousCopy } from './program/compile.ts';
+import { sameShape, showShape } from './shape.ts';
+import { bytesOf, Tensor } from './tensor.ts';
+import { tracing, valueOf } from './trace.ts';
+
+/** A tensor in memory that can be assigned to. Ops read its current numbers; programs that were traced over it do too. */
+export class Variable<D extends DType = DType> extends Tensor<D> {
+  /** Layer and weight, `dense_1/kernel`. */
+  readonly name: string;
+  /** Whether optimizers change it. */
+  trainable: boolean;
+
+  constructor(initial: Tensor<D>, name: string, trainable = true) {
+    const { storage, byteOffset } = initial.memory(name);
+    super(initial.shape, initial.dtype, { kind: 'memory', storage, byteOffset });
+    this.name = name;
+    this.trainable = trainable;
+    this.keep();
+  }
+
+  /** Takes over the numbers of a tensor of the same shape and dtype. In a trace the program assigns them as it runs. */
+  assign(value: Tensor): void {
+    if (!sameShape(value.shape, this.shape) || value.dtype !== this.dtype) {
+      throw new NablaError(
+        this.name,
+        `cannot assign, got ${value}, expected ${this.dtype}${showShape(this.shape)}; reshape() or cast() it`,
+      );
+    }
+    const graph = tracing();
+    if (graph === undefined) {
+      const { storage, byteOffset } = this.memory(this.name);
+      storage.engine.backend.write(storage.handle, byteOffset, value.dataSync());
+      return;
+    }
+    graph.addEffect({
+      kernel: 'copy',
+      outputs: [valueOf(graph, this, this.name)],
+      inputs: [valueOf(graph, value, this.name)],
+      attributes: contiguousCopy(this.size),
+      where: this.name,
+    });
+  }
+
+  /** @internal Moves the numbers into other memory, where they stay from then on. */
+  moveTo(storage: Storage, byteOffset: number): void {
+    const source = this.source as { storage: Storage; byteOffset: number };
+    const numbers = this.dataSync();
+    storage.engine.backend.write(storage.handle, byteOffset, numbers);
+    storage.retain();
+    source.storage.release();
+    source.storage = storage;
+    source.byteOffset = byteOffset;
+  }
+
+  /** Bytes of its numbers. */
+  get bytes(): number {
+    return bytesOf(this);
+  }
+}
