@@ -1,0 +1,22 @@
+// The public names of the initializers.
+export {
+  constant,
+  fans,
+  glorotNormal,
+  glorotUniform,
+  heNormal,
+  heUniform,
+  type Initializer,
+  type InitializerLike,
+  type InitializerName,
+  identity,
+  lecunNormal,
+  lecunUniform,
+  normal as randomNormal,
+  ones,
+  truncated as truncatedNormal,
+  uniform as randomUniform,
+  type VarianceScalingOptions,
+  varianceScaling,
+  zeros,
+} from './initializers.ts';

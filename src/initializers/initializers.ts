@@ -1,0 +1,124 @@
+// Initial values of weights: zeros, ones, constant, and the random families scaled by fan-in and fan-out.
+import { NablaError } from '../errors.ts';
+import { resolveName } from '../names.ts';
+import { mul } from '../ops/arithmetic.ts';
+import { eye, fill } from '../ops/creation.ts';
+import { randomNormal, randomUniform, truncatedNormal } from '../ops/random.ts';
+import { type Shape, showShape, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** Makes the first values of a weight of the given shape. */
+export type Initializer = (shape: Shape) => Tensor<'float32'>;
+
+/** Names of initializers, in camelCase; Keras' snake_case is accepted too. */
+export type InitializerName = keyof typeof factories;
+
+/** An initializer, or the name of one with its defaults. */
+export type InitializerLike = InitializerName | Initializer | (string & {});
+
+/** Options of {@link varianceScaling}. */
+export interface VarianceScalingOptions {
+  /** Scaling factor of the variance. Default 1. */
+  scale?: number;
+  /** What the variance is divided by. Default `'fanIn'`. */
+  mode?: 'fanIn' | 'fanOut' | 'fanAvg';
+  /** Default `'truncatedNormal'`. */
+  distribution?: 'truncatedNormal' | 'untruncatedNormal' | 'uniform';
+}
+
+/** Inputs and outputs of a weight: matrices are `[in, out]`, convolutions `[...kernel, in, out]`. */
+export function fans(shape: Shape): { fanIn: number; fanOut: number } {
+  if (shape.length < 2) return { fanIn: shape[0] ?? 1, fanOut: shape[0] ?? 1 };
+  const field = sizeOf(shape.slice(0, -2));
+  return { fanIn: field * shape.at(-2)!, fanOut: field * shape.at(-1)! };
+}
+
+// A normal distribution cut at two standard deviations has this standard deviation itself.
+const truncatedStd = 0.87962566103423978;
+
+/** Random values whose variance is `scale / fan`; the family that Glorot, He and LeCun initializers belong to. */
+export function varianceScaling(options: VarianceScalingOptions = {}): Initializer {
+  const { scale = 1, mode = 'fanIn', distribution = 'truncatedNormal' } = options;
+  if (!(scale > 0)) {
+    throw new NablaError('varianceScaling', `bad scale, got ${scale}, expected a number above 0`);
+  }
+  return (shape) => {
+    const { fanIn, fanOut } = fans(shape);
+    const fan = mode === 'fanIn' ? fanIn : mode === 'fanOut' ? fanOut : (fanIn + fanOut) / 2;
+    const variance = scale / Math.max(1, fan);
+    if (distribution === 'uniform') {
+      const limit = Math.sqrt(3 * variance);
+      return randomUniform(shape, -limit, limit);
+    }
+    if (distribution === 'untruncatedNormal') return randomNormal(shape, 0, Math.sqrt(variance));
+    return truncatedNormal(shape, 0, Math.sqrt(variance) / truncatedStd);
+  };
+}
+
+/** All 0. */
+export const zeros = (): Initializer => (shape) => fill(shape, 0);
+/** All 1. */
+export const ones = (): Initializer => (shape) => fill(shape, 1);
+/** All `value` (default 0). */
+export const constant =
+  (value = 0): Initializer =>
+  (shape) =>
+    fill(shape, value);
+/** The identity matrix times `gain` (default 1). */
+export const identity =
+  (gain = 1): Initializer =>
+  (shape) => {
+    if (shape.length !== 2)
+      throw new NablaError('identity', `expected a matrix, got shape ${showShape(shape)}`);
+    return mul(eye(shape[0]!, shape[1]!), gain) as Tensor<'float32'>;
+  };
+/** Uniform between `low` and `high` (default -0.05 and 0.05). */
+export const uniform =
+  (low = -0.05, high = 0.05): Initializer =>
+  (shape) =>
+    randomUniform(shape, low, high);
+/** Normal (default mean 0, standard deviation 0.05). */
+export const normal =
+  (mean = 0, std = 0.05): Initializer =>
+  (shape) =>
+    randomNormal(shape, mean, std);
+/** Normal cut at two standard deviations (default mean 0, standard deviation 0.05). */
+export const truncated =
+  (mean = 0, std = 0.05): Initializer =>
+  (shape) =>
+    truncatedNormal(shape, mean, std);
+/** Uniform with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010). */
+export const glorotUniform = () => varianceScaling({ mode: 'fanAvg', distribution: 'uniform' });
+/** Truncated normal with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010). */
+export const glorotNormal = () => varianceScaling({ mode: 'fanAvg' });
+/** Uniform with variance `2 / fanIn` (He et al. 2015). */
+export const heUniform = () => varianceScaling({ scale: 2, distribution: 'uniform' });
+/** Truncated normal with variance `2 / fanIn` (He et al. 2015). */
+export const heNormal = () => varianceScaling({ scale: 2 });
+/** Uniform with variance `1 / fanIn` (LeCun et al. 1998). */
+export const lecunUniform = () => varianceScaling({ distribution: 'uniform' });
+/** Truncated normal with variance `1 / fanIn` (LeCun et al. 1998). */
+export const lecunNormal = () => varianceScaling();
+
+const factories = {
+  zeros,
+  ones,
+  constant,
+  identity,
+  randomUniform: uniform,
+  randomNormal: normal,
+  truncatedNormal: truncated,
+  varianceScaling,
+  glorotUniform,
+  glorotNormal,
+  heUniform,
+  heNormal,
+  lecunUniform,
+  lecunNormal,
+} satisfies Record<string, () => Initializer>;
+
+/** The initializer that a name or function means. */
+export function getInitializer(where: string, like: InitializerLike): Initializer {
+  if (typeof like === 'function') return like;
+  return resolveName<() => Initializer>(where, 'initializer', like, factories)();
+}

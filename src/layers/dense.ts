@@ -1,0 +1,90 @@
+// Dense: every output is a weighted sum of every input.
+import { type ActivationLike, getActivation } from '../activations.ts';
+import { describe, NablaError } from '../errors.ts';
+import type { InitializerLike } from '../initializers/initializers.ts';
+import { add } from '../ops/arithmetic.ts';
+import { cast } from '../ops/compare.ts';
+import { matMul } from '../ops/linalg.ts';
+import { type Shape, showShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Variable } from '../variable.ts';
+import { Layer, type LayerOptions } from './layer.ts';
+
+/** Options of {@link dense}. */
+export interface DenseOptions extends LayerOptions {
+  /** Number of outputs. */
+  units: number;
+  /** Applied to the sums. Default `'linear'`. */
+  activation?: ActivationLike;
+  /** Whether a bias is added. Default true. */
+  useBias?: boolean;
+  /** Default `'glorotUniform'`. */
+  kernelInitializer?: InitializerLike;
+  /** Default `'zeros'`. */
+  biasInitializer?: InitializerLike;
+}
+
+/** `activation(x @ kernel + bias)` over the last dimension: `[..., inputs]` gives `[..., units]`. */
+export class Dense extends Layer {
+  readonly kind = 'dense';
+  private readonly options: DenseOptions;
+  private kernel!: Variable<'float32'>;
+  private bias: Variable<'float32'> | undefined;
+
+  constructor(options: DenseOptions) {
+    super(options);
+    this.options = options;
+    const { units } = options;
+    if (!Number.isInteger(units) || units < 1) {
+      throw new NablaError(this.name, `bad units, got ${describe(units)}, expected an integer >= 1`);
+    }
+    getActivation(this.name, options.activation ?? 'linear');
+  }
+
+  protected override build(inputShape: Shape): void {
+    const {
+      units,
+      useBias = true,
+      kernelInitializer = 'glorotUniform',
+      biasInitializer = 'zeros',
+    } = this.options;
+    const shape = [inputShape.at(-1)!, units];
+    this.kernel = this.addWeight({ name: 'kernel', shape, initializer: kernelInitializer });
+    if (useBias) this.bias = this.addWeight({ name: 'bias', shape: [units], initializer: biasInitializer });
+  }
+
+  override computeOutputShape(inputShape: Shape): number[] {
+    if (inputShape.length === 0) {
+      throw new NablaError(
+        this.name,
+        'expected at least one dimension besides the batch, got a scalar a sample',
+      );
+    }
+    const wanted = this.builtShape?.at(-1);
+    const got = inputShape.at(-1);
+    if (wanted !== undefined && got !== wanted) {
+      const remedy =
+        inputShape.reduce((a, b) => a * b, 1) === wanted ? '; add layers.flatten() before it' : '';
+      throw new NablaError(
+        this.name,
+        `expected input with last dimension ${wanted}, got ${showShape(inputShape)}${remedy}`,
+      );
+    }
+    return [...inputShape.slice(0, -1), this.options.units];
+  }
+
+  protected override call(x: Tensor): Tensor {
+    const product = matMul(cast(x, 'float32'), this.kernel);
+    const sums = this.bias === undefined ? product : add(product, this.bias);
+    return getActivation(this.name, this.options.activation ?? 'linear')(sums);
+  }
+}
+
+/**
+ * A fully connected layer.
+ *
+ * @example layers.dense({ units: 128, activation: 'relu' })
+ */
+export function dense(options: DenseOptions): Dense {
+  return new Dense(options);
+}

@@ -1,0 +1,16 @@
+// The public names of the layers.
+export {
+  ActivationLayer,
+  type ActivationOptions,
+  activation,
+  Dropout,
+  type DropoutOptions,
+  dropout,
+  Flatten,
+  flatten,
+  Reshape,
+  type ReshapeOptions,
+  reshape,
+} from './core.ts';
+export { Dense, type DenseOptions, dense } from './dense.ts';
+export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';

@@ -1,0 +1,125 @@
+// The base of all layers: weights, shapes, names and the checks around a call.
+import { NablaError } from '../errors.ts';
+import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
+import { type Shape, showShape } from '../shape.ts';
+import { scope, Tensor } from '../tensor.ts';
+import { named, untraced } from '../trace.ts';
+import { Variable } from '../variable.ts';
+
+/** Options that every layer has. */
+export interface LayerOptions {
+  /** Default: the kind of layer, numbered within its model. */
+  name?: string;
+  /** Shape of one sample, without the batch. The first layer of a model needs it, unless the data tell. */
+  inputShape?: Shape;
+  /** Whether optimizers change the weights. Default true. */
+  trainable?: boolean;
+}
+
+/** How a layer is called. */
+export interface CallContext {
+  /** True while fitting: dropout drops, normalisation uses the batch. */
+  readonly training: boolean;
+}
+
+/** What a weight is made from. */
+export interface WeightSpec {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly initializer: InitializerLike;
+  readonly trainable?: boolean;
+}
+
+/**
+ * A layer: a function of tensors with weights. Subclasses give `call`, `computeOutputShape`, and `build` where they have weights.
+ * Shapes are those of one sample, without the batch dimension.
+ */
+export abstract class Layer {
+  /** The kind of layer in camelCase, `dense`. */
+  abstract readonly kind: string;
+  readonly inputShape: Shape | undefined;
+  trainable: boolean;
+  private givenName: string | undefined;
+  private readonly ownWeights: Variable<'float32'>[] = [];
+  private builtFor: Shape | undefined;
+
+  constructor(options: LayerOptions = {}) {
+    this.givenName = options.name;
+    this.inputShape = options.inputShape;
+    this.trainable = options.trainable ?? true;
+  }
+
+  /** The layer's name: given, or by its kind and its place in the model. */
+  get name(): string {
+    return this.givenName ?? this.kind;
+  }
+
+  /** @internal Called by the model that takes the layer in. */
+  nameIfUnnamed(name: string): void {
+    this.givenName ??= name;
+  }
+
+  /** All weights, in the order they were made. */
+  get weights(): readonly Variable<'float32'>[] {
+    return this.ownWeights;
+  }
+
+  /** The shape of one sample that the layer was built for. */
+  get builtShape(): Shape | undefined {
+    return this.builtFor;
+  }
+
+  /** Makes the weights for samples of this shape, once. */
+  ensureBuilt(inputShape: Shape): void {
+    if (this.builtFor !== undefined) return;
+    this.computeOutputShape(inputShape);
+    this.build(inputShape);
+    this.builtFor = inputShape;
+  }
+
+  /** Makes the weights. Layers without weights need none. */
+  protected build(_inputShape: Shape): void {}
+
+  /** The shape of one output sample; throws where the input does not fit. */
+  abstract computeOutputShape(inputShape: Shape): number[];
+
+  /** What the layer computes of a batch. */
+  protected abstract call(x: Tensor, context: CallContext): Tensor;
+
+  /** Calls the layer on a batch, building it first where needed. Default: as in prediction. */
+  apply(x: Tensor, context: CallContext = { training: false }): Tensor {
+    if (!(x instanceof Tensor) || x.rank === 0) {
+      throw new NablaError(this.name, `expected a tensor with a batch dimension, got ${String(x)}`);
+    }
+    const sample = x.shape.slice(1);
+    this.ensureBuilt(sample);
+    this.computeOutputShape(sample);
+    return named(this.name, () => this.call(x, context));
+  }
+
+  /** A weight with its first values. */
+  protected addWeight(spec: WeightSpec): Variable<'float32'> {
+    const initializer = getInitializer(this.name, spec.initializer);
+    // Weights exist beyond the trace or the scope in which a layer happens to be called first.
+    const variable = untraced(() =>
+      scope(() => {
+        const values = initializer(spec.shape);
+        if (values.shape.join() !== spec.shape.join()) {
+          throw new NablaError(
+            this.name,
+            `the initializer of ${spec.name} gave ${showShape(values.shape)}, expected ${showShape(spec.shape)}`,
+          );
+        }
+        const made = new Variable(values, `${this.name}/${spec.name}`, spec.trainable ?? true);
+        return made;
+      }),
+    );
+    this.ownWeights.push(variable);
+    return variable;
+  }
+
+  /** Number of weights' elements. */
+  countParams(): number {
+    return this.ownWeights.reduce((total, weight) => total + weight.size, 0);
+  }
+}

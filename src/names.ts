@@ -1,0 +1,27 @@
+// Names that users write as strings: camelCase as in TF.js, snake_case as in Keras, and a few short forms.
+import { unknownName } from './errors.ts';
+
+/** `mean_squared_error` as `meanSquaredError`; camelCase stays as it is. */
+function camelCase(name: string): string {
+  return name.replaceAll(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** The entry of a table that a name means: the name itself, its snake_case form, or an alias. */
+export function resolveName<T>(
+  where: string,
+  kind: string,
+  name: string,
+  table: Readonly<Record<string, T>>,
+  aliases: Readonly<Record<string, string>> = {},
+): T {
+  const camel = camelCase(name);
+  // Keras writes the classes of optimizers and losses in capitals: 'Adam', 'MeanSquaredError'.
+  const lower = camel.charAt(0).toLowerCase() + camel.slice(1);
+  const flat = lower.toLowerCase();
+  for (const candidate of [name, camel, lower, aliases[name], aliases[flat]]) {
+    if (candidate !== undefined && Object.hasOwn(table, candidate)) return table[candidate]!;
+  }
+  const same = Object.keys(table).find((known) => known.toLowerCase() === flat);
+  if (same !== undefined) return table[same]!;
+  throw unknownName(where, kind, name, Object.keys(table));
+}

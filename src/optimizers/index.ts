@@ -1,0 +1,14 @@
+// The public names of the optimizers.
+export {
+  type AdamOptions,
+  adam,
+  adamw,
+  type Optimizer,
+  type OptimizerLike,
+  type OptimizerName,
+  type OptimizerOptions,
+  type RmspropOptions,
+  rmsprop,
+  type SgdOptions,
+  sgd,
+} from './optimizers.ts';
