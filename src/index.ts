@@ -1,0 +1,5 @@
+// The library for Node.js.
+export * from './api.ts';
+export * as datasets from './data/datasets.ts';
+export type { MnistOptions } from './data/mnist.ts';
+export { type BackendOptions, backendInfo, setBackend } from './platform/node.ts';

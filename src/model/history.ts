@@ -1,0 +1,39 @@
+// The record of a fit: loss and metrics of every epoch, and where it was stopped.
+
+import type { PhiloxState } from '../random.ts';
+
+/** Loss and metrics by name; those of validation data begin with `val`. */
+export type Logs = Record<string, number>;
+
+/** Where a fit was stopped, for fit's `resume`. */
+export interface FitPosition {
+  /** The epoch it was in, from 0. */
+  readonly epoch: number;
+  /** Steps of that epoch that were completed. */
+  readonly step: number;
+  /** State of the generator that shuffled the epoch. */
+  readonly shuffle: PhiloxState;
+}
+
+/** What fit gives. */
+export class History {
+  /** Epochs completed, from 0. */
+  readonly epoch: number[] = [];
+  /** One number an epoch, by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`. */
+  readonly history: Record<string, number[]> = {};
+  /** Training steps completed in this fit. */
+  steps = 0;
+  /** Seconds that the fit took. */
+  seconds = 0;
+  /** Where it was stopped by a signal; undefined when it ran to its end. Pass it to fit's `resume` to go on. */
+  stopped: FitPosition | undefined;
+
+  /** @internal */
+  add(epoch: number, logs: Logs): void {
+    this.epoch.push(epoch);
+    for (const [name, value] of Object.entries(logs)) {
+      this.history[name] ??= [];
+      this.history[name].push(value);
+    }
+  }
+}

@@ -1,0 +1,57 @@
+// The summary of a model: layers, shapes, parameters, and the memory that training plans.
+import type { Compiled, Model } from './model.ts';
+
+/** Options of summary. */
+export interface SummaryOptions {
+  /** Where the text goes. Default `console.log`. */
+  printFn?: (text: string) => void;
+}
+
+function bytes(count: number): string {
+  if (count < 1024) return `${count} B`;
+  return count < 1024 ** 2 ? `${(count / 1024).toFixed(2)} KB` : `${(count / 1024 ** 2).toFixed(2)} MB`;
+}
+
+/** The summary as text. */
+export function summaryText(model: Model, compiled: Compiled | undefined, _options: SummaryOptions): string {
+  const { inputShape } = model;
+  if (inputShape !== undefined) model.build(inputShape);
+  const rows: string[][] = [];
+  let shape = inputShape;
+  for (const layer of model.layers) {
+    shape = shape && layer.computeOutputShape(shape);
+    const output = shape ? `[batch, ${shape.join(', ')}]`.replace(', ]', ']') : '?';
+    const kind = layer.kind.charAt(0).toUpperCase() + layer.kind.slice(1);
+    rows.push([`${layer.name} (${kind})`, output, layer.countParams().toLocaleString('en-US')]);
+  }
+  const head = ['Layer (type)', 'Output shape', 'Parameters'];
+  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: string[]) =>
+    cells
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join('  ')
+      .trimEnd();
+  const rule = '-'.repeat(widths.reduce((a, b) => a + b + 2, -2));
+  const total = model.countParams();
+  const trained = model.weights.reduce((sum, weight) => sum + (model.isTrained(weight) ? weight.size : 0), 0);
+  const count = (n: number) => `${n.toLocaleString('en-US')} (${bytes(n * 4)})`;
+  const text = [
+    `Model: "${model.name}"`,
+    rule,
+    line(head),
+    rule,
+    ...rows.map(line),
+    rule,
+    `Total parameters: ${count(total)}`,
+    `Trainable parameters: ${count(trained)}`,
+    `Non-trainable parameters: ${count(total - trained)}`,
+  ];
+  if (compiled !== undefined) {
+    const states = compiled.optimizer.states.filter(Boolean).length;
+    text.push(
+      `Planned memory: ${bytes(total * 4)} weights, ${bytes(trained * 4)} gradients, ` +
+        `${bytes(trained * 4 * states)} ${compiled.optimizer.name} state`,
+    );
+  }
+  return text.join('\n');
+}
