@@ -1,0 +1,305 @@
+// The CPU device: checks every number that JavaScript hands over, then runs programs instruction by instruction.
+#include "cpu/device.h"
+
+#include <cstring>
+#include <utility>
+
+namespace nabla {
+namespace {
+
+// Integers up to here are exact as doubles.
+constexpr double kMostInteger = 9007199254740991.0;
+constexpr int64_t kMostBuffers = int64_t{1} << 24;
+
+using ScratchFn = size_t (*)(const Instruction&, int);
+constexpr ScratchFn kScratch[] = {
+#define NABLA_KERNEL(name, Name, operands, attributes) Scratch##Name,
+#include "program/kernels.def"
+#undef NABLA_KERNEL
+};
+
+// Whether a number from JavaScript is an integer from 0 on; NaN is not.
+bool IsCount(double value) {
+  return value >= 0 && value <= kMostInteger && value == static_cast<double>(static_cast<int64_t>(value));
+}
+
+// A number as JavaScript would show it, as far as integers go.
+std::string Text(double value) {
+  if (IsCount(value)) return std::to_string(static_cast<int64_t>(value));
+  return std::to_string(value);
+}
+
+std::string Wrong(const std::string& what, double got, const std::string& expected) {
+  return what + ", got " + Text(got) + ", expected " + expected;
+}
+
+std::string WrongBuffer(double handle) {
+  return Wrong("unknown buffer", handle, "a handle from allocate; use it before it is freed, not after");
+}
+
+std::string WrongProgram(double handle) {
+  return Wrong("unknown program", handle, "a handle from load; use it before it is unloaded, not after");
+}
+
+}  // namespace
+
+struct Device::LoadedProgram {
+  Program program;
+  std::vector<std::byte*> bases;   // where the operands point now, by slot; [0] is the workspace
+  std::vector<int64_t> alignment;  // bytes, by slot
+  int32_t leases = 0;
+  bool unloaded = false;
+};
+
+Device::Device(const KernelTable& kernels, int threads) : kernels_(kernels), pool_(threads), physicalMemory_(PhysicalMemory()) {}
+
+Device::~Device() = default;
+
+DeviceMemory Device::memory() const {
+  DeviceMemory memory;
+  memory.buffers = static_cast<int64_t>(buffers_.size());
+  memory.bufferBytes = bufferBytes_;
+  memory.workspaceBytes = workspace_.bytes() + scratch_.bytes();
+  memory.peakBytes = peakBytes_;
+  memory.programs = static_cast<int64_t>(programs_.size());
+  return memory;
+}
+
+void Device::NotePeak() { peakBytes_ = std::max(peakBytes_, bufferBytes_ + workspace_.bytes() + scratch_.bytes()); }
+
+Device::Buffer* Device::FindBuffer(double handle) {
+  Buffer* const buffer = IsCount(handle) ? buffers_.Find(static_cast<Handle>(handle)) : nullptr;
+  return buffer != nullptr && !buffer->freed ? buffer : nullptr;
+}
+
+Device::LoadedProgram* Device::FindProgram(double handle) {
+  std::unique_ptr<LoadedProgram>* const program = IsCount(handle) ? programs_.Find(static_cast<Handle>(handle)) : nullptr;
+  return program != nullptr && !(*program)->unloaded ? program->get() : nullptr;
+}
+
+std::string Device::Allocate(double bytes, Handle& buffer) {
+  if (!IsCount(bytes)) return Wrong("size in bytes", bytes, "an integer from 0 on");
+  if (static_cast<int64_t>(buffers_.size()) >= kMostBuffers) {
+    return Wrong("live buffers", static_cast<double>(buffers_.size()), "fewer; dispose of tensors that are no longer needed");
+  }
+  // Systems that promise more memory than they have would end the process later, when the buffer is used.
+  const int64_t held = bufferBytes_ + workspace_.bytes() + scratch_.bytes();
+  const int64_t wanted = static_cast<int64_t>(bytes);
+  Block block;
+  if (physicalMemory_ == 0 || wanted <= physicalMemory_ - std::min(physicalMemory_, held)) block = Block(wanted);
+  if (!block.ok()) {
+    std::string error = "not enough memory, got a request for " + Text(bytes) + " bytes while " + std::to_string(held) +
+                        " are held, expected less";
+    if (physicalMemory_ > 0) error += " (the machine has " + std::to_string(physicalMemory_) + ")";
+    return error + "; free buffers, or use a smaller model or batch";
+  }
+  Buffer fresh;
+  fresh.block = std::move(block);
+  buffer = buffers_.Add(std::move(fresh));
+  bufferBytes_ += wanted;
+  NotePeak();
+  return {};
+}
+
+void Device::RemoveBuffer(Handle handle) {
+  bufferBytes_ -= buffers_.Find(handle)->block.bytes();
+  buffers_.Remove(handle);
+}
+
+std::string Device::Free(double handle) {
+  Buffer* const buffer = FindBuffer(handle);
+  if (buffer == nullptr) return WrongBuffer(handle);
+  buffer->freed = true;
+  if (buffer->leases == 0) RemoveBuffer(static_cast<Handle>(handle));
+  return {};
+}
+
+std::string Device::Range(double handle, double byteOffset, size_t bytes, std::byte*& data) {
+  Buffer* const buffer = FindBuffer(handle);
+  if (buffer == nullptr) return WrongBuffer(handle);
+  const int64_t held = buffer->block.bytes();
+  if (!IsCount(byteOffset) || byteOffset > static_cast<double>(held)) {
+    return Wrong("byte offset", byteOffset, "0 to " + std::to_string(held));
+  }
+  const int64_t offset = static_cast<int64_t>(byteOffset);
+  if (bytes > static_cast<size_t>(held - offset)) {
+    return Wrong("bytes to copy", static_cast<double>(bytes),
+                 "at most " + std::to_string(held - offset) + " from byte offset " + std::to_string(offset) + " on");
+  }
+  data = buffer->block.data() + offset;
+  return {};
+}
+
+std::string Device::Write(double buffer, double byteOffset, const void* source, size_t bytes) {
+  std::byte* data = nullptr;
+  std::string error = Range(buffer, byteOffset, bytes, data);
+  if (error.empty() && bytes > 0) std::memcpy(data, source, bytes);
+  return error;
+}
+
+std::string Device::Read(double buffer, double byteOffset, void* target, size_t bytes) {
+  std::byte* data = nullptr;
+  std::string error = Range(buffer, byteOffset, bytes, data);
+  if (error.empty() && bytes > 0) std::memcpy(target, data, bytes);
+  return error;
+}
+
+std::string Device::Reserve(Block& block, int64_t bytes, const char* what) {
+  if (bytes <= block.bytes()) return {};
+  Block larger(bytes);
+  if (!larger.ok()) {
+    return std::string("not enough memory for the ") + what + ", got a need of " + std::to_string(bytes) +
+           " bytes, expected less; use a smaller batch";
+  }
+  block = std::move(larger);
+  return {};
+}
+
+std::string Device::Load(const int32_t* words, size_t count, Handle& handle) {
+  auto loaded = std::make_unique<LoadedProgram>();
+  Program& program = loaded->program;
+  std::string error = DecodeProgram(words, count, program);
+  if (!error.empty()) return error;
+  loaded->bases.assign(program.slotBytes.size(), nullptr);
+  loaded->alignment.assign(program.slotBytes.size(), 1);
+  for (Instruction& instruction : program.code) {
+    instruction.scratchBytes = kScratch[static_cast<size_t>(instruction.opcode)](instruction, pool_.threads());
+    program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
+    for (size_t i = 0; i < instruction.operands.size(); i++) {
+      if (!instruction.operands[i].present) continue;
+      int64_t& alignment = loaded->alignment[static_cast<size_t>(instruction.slots[i])];
+      alignment = std::max(alignment, SizeOf(instruction.operands[i].dtype));
+    }
+  }
+  error = Reserve(workspace_, program.slotBytes[0], "workspace");
+  if (error.empty()) error = Reserve(scratch_, static_cast<int64_t>(program.scratchBytes), "kernels' scratch");
+  NotePeak();
+  if (!error.empty()) return error;
+  handle = programs_.Add(std::move(loaded));
+  return {};
+}
+
+void Device::RemoveProgram(Handle handle) {
+  programs_.Remove(handle);
+  int64_t workspace = 0, scratch = 0;
+  programs_.ForEach([&](const std::unique_ptr<LoadedProgram>& other) {
+    workspace = std::max(workspace, other->program.slotBytes[0]);
+    scratch = std::max(scratch, static_cast<int64_t>(other->program.scratchBytes));
+  });
+  // Giving back less than half is not worth a new block.
+  const auto shrink = [](Block& block, int64_t bytes) {
+    if (bytes > block.bytes() / 2) return;
+    Block smaller = bytes > 0 ? Block(bytes) : Block();
+    if (bytes == 0 || smaller.ok()) block = std::move(smaller);
+  };
+  shrink(workspace_, workspace);
+  shrink(scratch_, scratch);
+}
+
+std::string Device::Unload(double handle) {
+  LoadedProgram* const program = FindProgram(handle);
+  if (program == nullptr) return WrongProgram(handle);
+  program->unloaded = true;
+  if (program->leases == 0) RemoveProgram(static_cast<Handle>(handle));
+  return {};
+}
+
+std::string Device::Resolve(const LoadedProgram& program, const double* bindings, size_t count,
+                            std::vector<std::byte*>& bases) {
+  const size_t slots = program.program.slotBytes.size();
+  if (count != 2 * (slots - 1)) {
+    return Wrong("numbers in the bindings", static_cast<double>(count),
+                 std::to_string(2 * (slots - 1)) + " (a buffer and a byte offset for each slot but the workspace)");
+  }
+  bases.resize(slots);
+  bases[0] = workspace_.data();
+  for (size_t slot = 1; slot < slots; slot++) {
+    const double handle = bindings[2 * slot - 2];
+    const double byteOffset = bindings[2 * slot - 1];
+    const int64_t needed = program.program.slotBytes[slot];
+    Buffer* const buffer = FindBuffer(handle);
+    if (buffer == nullptr) return "slot " + std::to_string(slot) + ": " + WrongBuffer(handle);
+    const int64_t held = buffer->block.bytes();
+    if (needed > held || !IsCount(byteOffset) || byteOffset > static_cast<double>(held - needed)) {
+      return "slot " + std::to_string(slot) + ": " +
+             Wrong("byte offset", byteOffset,
+                   "an integer that leaves " + std::to_string(needed) + " of the buffer's " + std::to_string(held) + " bytes");
+    }
+    const int64_t offset = static_cast<int64_t>(byteOffset);
+    if ((offset & (program.alignment[slot] - 1)) != 0) {
+      return "slot " + std::to_string(slot) + ": " +
+             Wrong("byte offset", byteOffset, "a multiple of " + std::to_string(program.alignment[slot]));
+    }
+    bases[slot] = buffer->block.data() + offset;
+  }
+  return {};
+}
+
+void Device::Bind(LoadedProgram& program, const std::vector<std::byte*>& bases) {
+  if (program.bases == bases) return;
+  for (Instruction& instruction : program.program.code) {
+    for (size_t i = 0; i < instruction.operands.size(); i++) {
+      const int32_t slot = instruction.slots[i];
+      if (slot >= 0) instruction.operands[i].data = bases[static_cast<size_t>(slot)] + instruction.offsets[i];
+    }
+  }
+  program.bases = bases;
+}
+
+StepFault Device::Execute(LoadedProgram& program) {
+  StepFault result;
+  for (const Instruction& instruction : program.program.code) {
+    if (abort_.load(std::memory_order_relaxed)) break;
+    kernels_.run[static_cast<size_t>(instruction.opcode)](Call{instruction, scratch_.data(), pool_, result.fault});
+    if (result.fault.code != FaultCode::kNone) break;
+    result.instruction++;
+  }
+  return result;
+}
+
+std::string Device::Run(double handle, const double* bindings, size_t count, StepFault& fault) {
+  LoadedProgram* const program = FindProgram(handle);
+  if (program == nullptr) return WrongProgram(handle);
+  std::string error = Resolve(*program, bindings, count, resolved_);
+  if (!error.empty()) return error;
+  Bind(*program, resolved_);
+  fault = Execute(*program);
+  return {};
+}
+
+std::string Device::Begin(double handle, const double* bindings, size_t count, std::unique_ptr<Lease>& lease) {
+  LoadedProgram* const program = FindProgram(handle);
+  if (program == nullptr) return WrongProgram(handle);
+  auto fresh = std::make_unique<Lease>();
+  std::string error = Resolve(*program, bindings, count, fresh->bases);
+  if (!error.empty()) return error;
+  fresh->program = program;
+  fresh->programHandle = static_cast<Handle>(handle);
+  fresh->buffers.reserve(count / 2);
+  for (size_t i = 0; i < count; i += 2) {
+    fresh->buffers.push_back(static_cast<Handle>(bindings[i]));
+    FindBuffer(bindings[i])->leases++;
+  }
+  program->leases++;
+  lease = std::move(fresh);
+  return {};
+}
+
+StepFault Device::Step(Lease& lease) {
+  // The workspace may have grown for another program since the last step.
+  lease.bases[0] = workspace_.data();
+  Bind(*lease.program, lease.bases);
+  return Execute(*lease.program);
+}
+
+void Device::End(Lease& lease) {
+  for (const Handle handle : lease.buffers) {
+    Buffer* const buffer = buffers_.Find(handle);
+    if (--buffer->leases == 0 && buffer->freed) RemoveBuffer(handle);
+  }
+  lease.buffers.clear();
+  if (--lease.program->leases == 0 && lease.program->unloaded) RemoveProgram(lease.programHandle);
+  lease.program = nullptr;
+}
+
+}  // namespace nabla

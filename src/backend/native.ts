@@ -1,0 +1,234 @@
+// The native backend: finds the addon, loads it, and puts its device behind the Backend contract.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, NablaError } from '../errors.ts';
+import {
+  type Backend,
+  type BackendInfo,
+  type BackendMemory,
+  type Bindings,
+  type BufferHandle,
+  faultCodes,
+  type HostArray,
+  ProgramFault,
+  type ProgramHandle,
+  type Run,
+  type RunResult,
+} from './backend.ts';
+
+/** Options of {@link openNative}. */
+export interface NativeOptions {
+  /** Threads that work on one instruction, the calling one counted, 1 to 256. Default: one for each processor. */
+  readonly threads?: number;
+  /** Instruction set whose kernels to use, e.g. `'avx2'`; for tests. Default: the fastest that the processor runs. */
+  readonly instructionSet?: string;
+  /** The addon's file. Default: `NABLA_ADDON` of the environment, else the places where builds put it. */
+  readonly addonPath?: string;
+}
+
+/** What a kernel refused: `[code, instruction, value, limit]`. */
+type NativeFault = readonly [code: number, instruction: number, value: number, limit: number];
+
+/** The class that the addon exports (native/napi/device_object.h). */
+interface NativeDevice {
+  info(): { instructionSet: string; threads: number; device: string };
+  memory(): BackendMemory;
+  allocate(bytes: number): number;
+  free(buffer: number): void;
+  own(buffer: number, bytes: number): object;
+  write(buffer: number, byteOffset: number, source: HostArray): void;
+  read(buffer: number, byteOffset: number, target: HostArray): void;
+  load(words: Int32Array): number;
+  unload(program: number): void;
+  run(program: number, bindings: Float64Array): NativeFault | undefined;
+  start(
+    program: number,
+    bindings: Float64Array,
+    steps: number,
+    callback: (fault: NativeFault | null, steps: number) => void,
+  ): number;
+  stop(run: number): void;
+  close(): void;
+}
+
+interface NativeAddon {
+  Device: new (options: { threads: number; instructionSet?: string }) => NativeDevice;
+}
+
+const mostThreads = 256;
+
+const require = createRequire(import.meta.url);
+
+/** The folder of the package: the nearest one upwards with a package.json. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json')) || isNested(folder)) {
+    const parent = dirname(folder);
+    if (parent === folder) return process.cwd();
+    folder = parent;
+  }
+  return folder;
+}
+
+/** Whether the package.json in the folder only sets the module type of a build folder. */
+function isNested(folder: string): boolean {
+  const text: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  return typeof text !== 'object' || text === null || !('name' in text);
+}
+
+/** Operating system, processor and, on Linux without glibc, the C library: the name of a prebuilt addon. */
+function platformName(): string {
+  if (process.platform !== 'linux') return `${process.platform}-${process.arch}`;
+  const report: unknown = process.report.getReport();
+  const header = (report as { header?: { glibcVersionRuntime?: string } }).header;
+  return `linux-${process.arch}${header?.glibcVersionRuntime === undefined ? '-musl' : ''}`;
+}
+
+/** Where to look, in order. A name without a path is a package. */
+function* candidates(addonPath: string | undefined): Generator<string> {
+  const chosen = addonPath ?? process.env.NABLA_ADDON;
+  if (chosen) {
+    yield resolve(chosen);
+    return;
+  }
+  const root = packageRoot();
+  yield join(root, 'build', 'Release', 'nabla.node');
+  // Only now: asking for the C library takes some milliseconds.
+  const platform = platformName();
+  yield join(root, 'prebuilds', platform, 'nabla.node');
+  yield `@nabla-js/${platform}`;
+}
+
+function message(error: unknown): string {
+  // The first line says it; Node adds the stack of requires below.
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? '';
+}
+
+function loadAddon(addonPath: string | undefined): NativeAddon {
+  const tried: string[] = [];
+  let cause: unknown;
+  for (const candidate of candidates(addonPath)) {
+    try {
+      const addon = require(candidate) as NativeAddon;
+      if (typeof addon.Device === 'function') return addon;
+      tried.push(`${candidate}: is not Nabla's addon`);
+    } catch (error) {
+      cause = error;
+      tried.push(`${candidate}: ${message(error)}`);
+    }
+  }
+  throw new NablaError(
+    'native',
+    `could not load the addon, got no file that loads, expected one of:\n  ${tried.join('\n  ')}\n` +
+      'build it with `npm run build:native`, name it in NABLA_ADDON, or use another backend',
+    { cause },
+  );
+}
+
+/** The addon's errors read `[where] message` already: the same as the library's class. */
+function toNablaError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof NablaError) return error;
+  const match = /^\[([^\]]+)\] ([\s\S]*)$/.exec(error.message);
+  return match ? new NablaError(match[1] ?? 'native', match[2] ?? '', { cause: error }) : error;
+}
+
+function guard<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw toNablaError(error);
+  }
+}
+
+function toProgramFault(fault: NativeFault, step: number): ProgramFault {
+  const [code, instruction, value, limit] = fault;
+  return new ProgramFault(faultCodes[code] ?? 'none', instruction, value, limit, step);
+}
+
+class NativeBackend implements Backend {
+  readonly info: BackendInfo;
+  readonly #device: NativeDevice;
+
+  constructor(device: NativeDevice) {
+    this.#device = device;
+    this.info = { name: 'native', ...device.info() };
+  }
+
+  memory(): BackendMemory {
+    return guard(() => this.#device.memory());
+  }
+
+  allocate(bytes: number): BufferHandle {
+    return guard(() => this.#device.allocate(bytes));
+  }
+
+  free(buffer: BufferHandle): void {
+    guard(() => this.#device.free(buffer));
+  }
+
+  own(buffer: BufferHandle, bytes: number): object {
+    return guard(() => this.#device.own(buffer, bytes));
+  }
+
+  write(buffer: BufferHandle, byteOffset: number, source: HostArray): void {
+    guard(() => this.#device.write(buffer, byteOffset, source));
+  }
+
+  read(buffer: BufferHandle, byteOffset: number, target: HostArray): void {
+    guard(() => this.#device.read(buffer, byteOffset, target));
+  }
+
+  load(words: Int32Array): ProgramHandle {
+    return guard(() => this.#device.load(words));
+  }
+
+  unload(program: ProgramHandle): void {
+    guard(() => this.#device.unload(program));
+  }
+
+  run(program: ProgramHandle, bindings: Bindings): void {
+    const fault = guard(() => this.#device.run(program, bindings));
+    if (fault !== undefined) throw toProgramFault(fault, 0);
+  }
+
+  start(program: ProgramHandle, bindings: Bindings, steps: number): Run {
+    let end: (fault: NativeFault | null, completed: number) => void = () => {};
+    const done = new Promise<RunResult>((settle, reject) => {
+      end = (fault, completed) => {
+        if (fault === null) settle({ steps: completed });
+        else reject(toProgramFault(fault, completed));
+      };
+    });
+    // Not inside the promise: bad input is thrown at once.
+    const run = guard(() => this.#device.start(program, bindings, steps, end));
+    return { done, stop: () => this.#device.stop(run) };
+  }
+
+  close(): void {
+    this.#device.close();
+  }
+}
+
+/**
+ * Opens a device of the native addon. Node only.
+ *
+ * Buffers that are freed, and programs that are unloaded, while a run uses them stay alive until it ends; their handles are
+ * invalid at once. `close` cuts runs off; their `done` then resolves with the steps completed.
+ *
+ * @throws {NablaError} when no addon can be loaded (it lists what was tried), or an option is out of range.
+ */
+export function openNative(options: NativeOptions = {}): Backend {
+  const { threads = Math.min(availableParallelism(), mostThreads), instructionSet } = options;
+  if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads) {
+    throw new NablaError(
+      'native.open',
+      `number of threads, got ${describe(threads)}, expected an integer from 1 to ${mostThreads}`,
+    );
+  }
+  const addon = loadAddon(options.addonPath);
+  return guard(() => new NativeBackend(new addon.Device({ threads, instructionSet })));
+}
