@@ -1,0 +1,96 @@
+// The choice of a backend in Node.js: CUDA, then native, then WebAssembly; by measure of what is there, or as asked for.
+import { availableParallelism } from 'node:os';
+import type { Backend, BackendName } from '../backend/backend.ts';
+import { openNative } from '../backend/native.ts';
+import { type Engine, engine, onFirstUse, useBackend } from '../engine.ts';
+import { NablaError, unknownName } from '../errors.ts';
+import { openNodeWasm } from './node-wasm.ts';
+
+/** What setBackend takes besides a name. */
+export interface BackendOptions {
+  /** Threads that work on one instruction. Default `NABLA_THREADS`, else as many as the machine has cores. */
+  threads?: number;
+  /** Instruction set of the native kernels. Default: the best that the processor has. */
+  instructionSet?: string;
+}
+
+/** What was tried for one backend. */
+export interface BackendAttempt {
+  readonly name: BackendName;
+  readonly backend?: Backend;
+  /** Why it was not taken. */
+  readonly reason?: string;
+}
+
+const names = ['cuda', 'native', 'wasm'] as const satisfies readonly BackendName[];
+
+function threadsFrom(options: BackendOptions): number {
+  const text = process.env.NABLA_THREADS;
+  const threads = options.threads ?? (text === undefined || text === '' ? availableParallelism() : Number(text));
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+    throw new NablaError(
+      'backend',
+      `bad number of threads, got ${options.threads ?? `NABLA_THREADS=${text}`}, expected an integer from 1 to 1024`,
+    );
+  }
+  return threads;
+}
+
+function open(name: BackendName, options: BackendOptions): Backend {
+  const threads = threadsFrom(options);
+  switch (name) {
+    case 'cuda':
+      throw new NablaError(
+        'backend.cuda',
+        "the CUDA backend is not a part of this version; use 'native' or 'wasm', or leave the choice to nabla",
+      );
+    case 'native':
+      return openNative({ threads, instructionSet: options.instructionSet });
+    case 'wasm':
+      return openNodeWasm({ threads });
+  }
+}
+
+/** Tries a backend and keeps the reason where it fails. */
+export function attempt(name: BackendName, options: BackendOptions = {}): BackendAttempt {
+  try {
+    return { name, backend: open(name, options) };
+  } catch (error) {
+    return { name, reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** The backend that `NABLA_BACKEND` names, or the fastest that opens. */
+export function openDefault(): Backend {
+  const wanted = process.env.NABLA_BACKEND;
+  if (wanted !== undefined && wanted !== '' && wanted !== 'auto') return open(checkName('NABLA_BACKEND', wanted), {});
+  const reasons: string[] = [];
+  for (const name of names) {
+    const { backend, reason } = attempt(name);
+    if (backend !== undefined) return backend;
+    reasons.push(`${name}: ${reason}`);
+  }
+  throw new NablaError('backend', `no backend could be opened:\n  ${reasons.join('\n  ')}`);
+}
+
+function checkName(where: string, name: string): BackendName {
+  const known = names.find((candidate) => candidate === name);
+  if (known === undefined) throw unknownName(where, 'backend', name, ['auto', ...names]);
+  return known;
+}
+
+/**
+ * Takes a backend into use for the tensors and models made from now on: `'native'`, `'wasm'`, `'cuda'`, or `'auto'` for the fastest. Without this call the
+ * first tensor opens the default: `NABLA_BACKEND`, or the fastest there is.
+ */
+export async function setBackend(name: BackendName | 'auto', options: BackendOptions = {}): Promise<Engine> {
+  if (name === 'auto') return useBackend(openDefault());
+  return useBackend(open(checkName('setBackend', name), options));
+}
+
+/** What the library computes on: backend, instruction set, threads, device. */
+export function backendInfo() {
+  return engine().backend.info;
+}
+
+onFirstUse(openDefault);
