@@ -2,8 +2,9 @@
 import { NablaError } from './errors.ts';
 import { add } from './ops/arithmetic.ts';
 import { fill } from './ops/creation.ts';
+import { reshape } from './ops/shape.ts';
 import { showShape } from './shape.ts';
-import { Tensor, tensorsIn } from './tensor.ts';
+import { Tensor } from './tensor.ts';
 
 /** Gradients of an op's inputs from the gradients of its outputs; undefined where there is none. */
 export type Backward = (...gradients: (Tensor | undefined)[]) => (Tensor | undefined)[];
@@ -136,13 +137,15 @@ export function valueAndGrad(
         throw new NablaError('grad', `arguments must be float32 tensors, got ${got}; use cast(x, 'float32')`);
       }
     }
+    // A tensor that is given twice has a gradient in each place.
+    const sources = xs.map((x, i) => (xs.indexOf(x) < i ? reshape(x, x.shape) : x));
     const { result, gradients } = gradientOf(() => {
-      const value = f(...xs);
+      const value = f(...sources);
       if (!(value instanceof Tensor)) {
         throw new NablaError('grad', `the function must give a tensor, got ${typeof value}`);
       }
       return { loss: value, result: value };
-    }, xs);
+    }, sources);
     return { value: result, gradients };
   };
 }
@@ -153,7 +156,9 @@ export function customGradient(
 ): (...xs: Tensor[]) => Tensor {
   return (...xs) => {
     const { value, gradient } = stopRecording(() => f(...xs));
-    record('customGradient', tensorsIn(value), xs, (dy) => (dy ? gradient(dy) : []));
-    return value;
+    // An argument that is given back is another tensor from here on: the gradient of one is not that of the other.
+    const out = recording([value]) ? new Tensor(value.shape, value.dtype, value.source, value.constant) : value;
+    record('customGradient', [out], xs, (dy) => (dy ? gradient(dy) : []));
+    return out;
   };
 }

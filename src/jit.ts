@@ -1,5 +1,5 @@
 // jit: a function of tensors is traced once for each combination of shapes and dtypes, and its program replayed.
-import { type Engine, Executable, engine } from './engine.ts';
+import { type Engine, Executable, engine, type Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { drewRandom, generatorState } from './ops/random.ts';
 import { Graph } from './program/graph.ts';
@@ -36,6 +36,7 @@ export function jit<A extends TensorTree[], R extends TensorTree>(f: (...args: A
   const prepare = (args: A): { program: Traced<R>; inputs: Tensor[] } => {
     const inputs = tensorsIn(args);
     const home = inputs[0]?.memory('jit').storage.engine ?? engine();
+    for (const input of inputs) checkHome(home, input.memory('jit').storage);
     const key = describeTree(args);
     let program = traced.get(key);
     if (program === undefined || program.executable.engine !== home || program.executable.stale) {
@@ -52,10 +53,15 @@ export function jit<A extends TensorTree[], R extends TensorTree>(f: (...args: A
     const { program, inputs } = prepare(args);
     const home = inputs[0]?.memory('jit').storage.engine ?? engine();
     const results = program.outputs.map((out) => empty(home, out.shape, out.dtype));
-    program.executable.run(
-      inputs.map((input) => input.memory('jit')),
-      results.map((result) => result.memory('jit')),
-    );
+    try {
+      program.executable.run(
+        inputs.map((input) => input.memory('jit')),
+        results.map((result) => result.memory('jit')),
+      );
+    } catch (error) {
+      for (const result of results) result.dispose();
+      throw error;
+    }
     let next = 0;
     return mapTree(program.shape, () => results[next++]!);
   };
@@ -95,7 +101,23 @@ function record<A extends TensorTree[], R extends TensorTree>(
   if (outputs.length === 0) throw new NablaError('jit', `the function gave no tensor, got ${typeof shape}`);
   for (const output of outputs) graph.outputs.push(valueOf(graph, output, 'jit'));
   const executable = new Executable(home, graph);
+  try {
+    for (const storage of executable.captured) checkHome(home, storage);
+  } catch (error) {
+    executable.unload();
+    throw error;
+  }
   return { executable, shape, outputs };
+}
+
+/** A program runs on one backend, with memory of that backend only. */
+function checkHome(home: Engine, storage: Storage): void {
+  if (storage.engine === home) return;
+  throw new NablaError(
+    'jit',
+    `tensors of two backends are mixed, got ${home.backend.info.name} and ${storage.engine.backend.info.name}; ` +
+      'copy one over with tensor(await t.data(), t.shape)',
+  );
 }
 
 /** Lets the program count the generator on, if it draws from it. */

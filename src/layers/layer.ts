@@ -73,7 +73,13 @@ export abstract class Layer {
   ensureBuilt(inputShape: Shape): void {
     if (this.builtFor !== undefined) return;
     this.computeOutputShape(inputShape);
-    this.build(inputShape);
+    try {
+      this.build(inputShape);
+    } catch (error) {
+      // What was made before the failure would be made twice by the next attempt.
+      for (const weight of this.ownWeights.splice(0)) weight.dispose();
+      throw error;
+    }
     this.builtFor = inputShape;
   }
 

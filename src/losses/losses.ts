@@ -1,7 +1,7 @@
 // Losses: one number a sample from labels and predictions; formulas and defaults as in Keras 3.
 import { NablaError } from '../errors.ts';
 import { resolveName } from '../names.ts';
-import { add, div, maximum, mul, squaredDifference, sub } from '../ops/arithmetic.ts';
+import { add, div, mul, squaredDifference, sub } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
 import { softmaxCrossEntropy, softmaxLogits } from '../ops/nn.ts';
@@ -118,9 +118,9 @@ export function binaryCrossentropy(options: SmoothableOptions = {}): Loss {
     let [labels] = align(name, yTrue, yPred);
     if (labelSmoothing > 0) labels = add(mul(labels, 1 - labelSmoothing), labelSmoothing / 2);
     if (fromLogits) {
-      // max(x, 0) - x z + log(1 + exp(-|x|)), stable for all logits.
-      const stable = add(sub(maximum(yPred, 0), mul(yPred, labels)), softplus(neg(abs(yPred))));
-      return perSample(stable);
+      // -log(sigmoid(x)) is softplus(-x): accurate for all logits, with the gradient sigmoid(x) - label.
+      const hit = mul(labels, softplus(neg(yPred)));
+      return perSample(add(hit, mul(sub(1, labels), softplus(yPred))));
     }
     const p = clip(yPred, epsilon, 1 - epsilon);
     const hit = mul(labels, log(p));

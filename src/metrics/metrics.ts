@@ -5,7 +5,7 @@ import { resolveName } from '../names.ts';
 import { cast, equal, less } from '../ops/compare.ts';
 import { argMax, mean } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
-import { showShape } from '../shape.ts';
+import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** Labels and predictions with a batch dimension give one number a sample, `[batch]`. */
@@ -27,7 +27,16 @@ function perSample(x: Tensor): Tensor {
 export function categoricalAccuracy(): Metric {
   return {
     name: 'categoricalAccuracy',
-    call: (yTrue, yPred) => perSample(equal(argMax(yTrue), argMax(yPred))),
+    call: (yTrue, yPred) => {
+      if (!sameShape(yTrue.shape, yPred.shape)) {
+        throw new NablaError(
+          'categoricalAccuracy',
+          `labels do not fit, got ${showShape(yTrue.shape)}, expected ${showShape(yPred.shape)}; ` +
+            "use the metric 'sparseCategoricalAccuracy' with class indices",
+        );
+      }
+      return perSample(equal(argMax(yTrue), argMax(yPred)));
+    },
   };
 }
 
@@ -53,6 +62,12 @@ export function binaryAccuracy(threshold = 0.5): Metric {
   return {
     name: 'binaryAccuracy',
     call: (yTrue, yPred) => {
+      if (yTrue.size !== yPred.size) {
+        throw new NablaError(
+          'binaryAccuracy',
+          `labels do not fit, got ${showShape(yTrue.shape)}, expected ${showShape(yPred.shape)}`,
+        );
+      }
       const labels = reshape(cast(yTrue, 'float32'), yPred.shape);
       return perSample(equal(cast(less(threshold, yPred), 'float32'), labels));
     },

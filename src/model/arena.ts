@@ -63,6 +63,12 @@ export class ParameterArena {
     return this.segments.filter(({ offset }) => offset < this.trainedSize);
   }
 
+  /** Has it been freed, or has a weight moved out, into another model that shares the layer? */
+  get left(): boolean {
+    const { storage } = this;
+    return storage.freed || this.segments.some(({ variable }) => variable.memory('fit').storage !== storage);
+  }
+
   dispose(): void {
     this.storage.release();
   }

@@ -2,7 +2,8 @@
 import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
 import { describe, NablaError } from '../errors.ts';
 import { fromArray } from '../ops/creation.ts';
-import { hostRandom, restoreHostRandom } from '../ops/random.ts';
+import { generatorState, hostRandom, restoreHostRandom } from '../ops/random.ts';
+import type { PhiloxState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, FitControl } from './callbacks.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
@@ -99,9 +100,13 @@ export async function runFit(
     const kept = Math.floor(inputs.length * (1 - validationSplit));
     if (kept < 1)
       throw new NablaError(where, `validationSplit ${validationSplit} leaves no samples to train on`);
-    const data = { x: inputs, y: labels, weights: own(weightsOf(where, labels, options)) };
+    const weights = weightsOf(where, labels, options);
+    const data = { x: inputs, y: labels, weights: own(weights) };
 
-    const validate = validationOf(where, options, data, kept, take);
+    // As in Keras: weights of classes count in training only.
+    const plain = options.classWeight && weightsOf(where, labels, { ...options, classWeight: undefined });
+    const held = options.classWeight === undefined ? data : { ...data, weights: own(plain) };
+    const validate = validationOf(where, options, held, kept, take);
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
       const validation = validate && {
@@ -220,6 +225,7 @@ async function runEpochs(session: Session): Promise<History> {
   const first = resume?.epoch ?? options.initialEpoch ?? 0;
   const began = performance.now();
   let logs: Logs = {};
+  let reached = first;
   for (const callback of callbacks) await callback.onTrainBegin?.(control);
   for (let epoch = first; epoch < epochs && !control.stopping && !options.signal?.aborted; epoch++) {
     for (const callback of callbacks) await callback.onEpochBegin?.(epoch, control);
@@ -228,7 +234,11 @@ async function runEpochs(session: Session): Promise<History> {
     logs = ended;
     history.add(epoch, logs);
     for (const callback of callbacks) await callback.onEpochEnd?.(epoch, logs, control);
+    reached = epoch + 1;
   }
+  // Aborted before an epoch began: that is where to go on.
+  if (options.signal?.aborted && history.stopped === undefined && !control.stopping && reached < epochs)
+    history.stopped = { epoch: reached, step: 0, ...randomStates() };
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
   history.seconds = (performance.now() - began) / 1000;
   reporter.end();
@@ -243,7 +253,7 @@ async function runEpoch(
 ): Promise<Logs | undefined> {
   const { trainer, data, indices, batchSize, options, history, control, reporter } = session;
   const { epochs = 1, callbacks = [], shuffle = true } = options;
-  if (resume !== undefined) restoreHostRandom(resume.shuffle);
+  if (resume !== undefined) restoreRandom(resume);
   const shuffleState = hostRandom().state;
   const sequence = indices.slice();
   if (shuffle) hostRandom().shuffle(sequence);
@@ -291,7 +301,7 @@ async function runEpoch(
     order.storage.release();
   }
   if (completed < total) {
-    if (options.signal?.aborted) history.stopped = { epoch, step: completed, shuffle: shuffleState };
+    if (options.signal?.aborted) history.stopped = { epoch, step: completed, ...randomStates(), shuffle: shuffleState };
     reporter.breakOff(completed);
     return undefined;
   }
@@ -303,6 +313,16 @@ async function runEpoch(
   }
   reporter.endEpoch(epoch, epochs, logs, total, (performance.now() - began) / 1000);
   return logs;
+}
+
+function randomStates(): { shuffle: PhiloxState; random: readonly number[] } {
+  return { shuffle: hostRandom().state, random: [...generatorState().dataSync()] };
+}
+
+function restoreRandom({ shuffle, random }: FitPosition): void {
+  restoreHostRandom(shuffle);
+  const { storage, byteOffset } = generatorState().memory('resume');
+  storage.engine.backend.write(storage.handle, byteOffset, Int32Array.from(random));
 }
 
 /** Ends the fit at the first step whose loss is NaN, with what can be said about why. */

@@ -13,6 +13,8 @@ export interface FitPosition {
   readonly step: number;
   /** State of the generator that shuffled the epoch. */
   readonly shuffle: PhiloxState;
+  /** State of the generator that dropout draws from. */
+  readonly random: readonly number[];
 }
 
 /** What fit gives. */

@@ -14,7 +14,7 @@ import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
 import type { History, Logs } from './history.ts';
 import { predictProgram } from './programs.ts';
 import { type SummaryOptions, summaryText } from './summary.ts';
-import { Trainer } from './trainer.ts';
+import { checkHome, Trainer } from './trainer.ts';
 
 /** What compile takes. */
 export interface CompileOptions {
@@ -35,6 +35,8 @@ export interface Compiled {
 
 // Predictions are made so many samples at a time, unless told otherwise.
 const predictBatch = 256;
+// Programs of other shapes that are kept; the oldest go first.
+const maxPredictors = 16;
 
 /** The base of all models. */
 export abstract class Model implements Disposable {
@@ -80,6 +82,12 @@ export abstract class Model implements Disposable {
       );
     }
     const where = `${this.name}.compile`;
+    if (!Array.isArray(metrics)) {
+      throw new NablaError(where, `bad metrics, got ${describe(metrics)}, expected an array such as ['accuracy']`);
+    }
+    if (this.trainerInUse?.isBusy) {
+      throw new NablaError(where, 'the model is being trained or evaluated; await that call first');
+    }
     const compiled = {
       optimizer: getOptimizer(where, optimizer),
       loss: getLoss(where, loss),
@@ -181,9 +189,9 @@ export abstract class Model implements Disposable {
   private async predictSamples(samples: Samples, batchSize: number): Promise<Tensor<'float32'>> {
     const count = samples.length;
     const step = Math.min(batchSize, Math.max(1, count));
-    const first = this.predictor(samples, step);
+    const { sampleShape } = this.predictor(samples, step);
     const { storage, byteOffset } = samples.tensor.memory('predict');
-    const out = empty(storage.engine, [count, ...first.sampleShape], 'float32').keep();
+    const out = empty(storage.engine, [count, ...sampleShape], 'float32').keep();
     const target = out.memory('predict');
     const rowBytes = (array: Tensor) => (array.size === 0 ? 0 : array.size / array.shape[0]!) * 4;
     const inRow =
@@ -191,7 +199,8 @@ export abstract class Model implements Disposable {
       (samples.tensor.dtype === 'float32' || samples.tensor.dtype === 'int32' ? 4 : 1);
     for (let start = 0; start < count; start += step) {
       const rows = Math.min(step, count - start);
-      const { executable } = rows === step ? first : this.predictor(samples, rows);
+      // Looked up each time: another call may have taken its place among the programs that are kept.
+      const { executable } = this.predictor(samples, rows);
       const input = { storage, byteOffset: byteOffset + start * inRow };
       const output = { storage: target.storage, byteOffset: target.byteOffset + start * rowBytes(out) };
       await executable.start([input], [output], 1).done;
@@ -201,14 +210,21 @@ export abstract class Model implements Disposable {
 
   private predictor(x: Samples, batchSize: number): ReturnType<typeof predictProgram> {
     const home: Engine = x.tensor.memory('predict').storage.engine;
-    const { scale, shift } = x.options;
-    const key = [batchSize, x.tensor.dtype, x.tensor.shape.slice(1), scale, shift].join('|');
+    for (const weight of this.weights) checkHome(`${this.name}.predict`, home, weight);
+    const { scale, shift, oneHot } = x.options;
+    const key = [batchSize, x.tensor.dtype, x.tensor.shape.slice(1), scale, shift, oneHot].join('|');
     const known = this.predictors.get(key);
     // Programs are traced over the memory that the weights lie in; it moves when the model is compiled anew.
     if (known !== undefined && !known.executable.stale) return known;
     known?.executable.unload();
     const made = predictProgram(home, (batch, training) => this.call(batch, training), x, batchSize);
+    this.predictors.delete(key);
     this.predictors.set(key, made);
+    if (this.predictors.size > maxPredictors) {
+      const [oldest, former] = this.predictors.entries().next().value!;
+      former.executable.unload();
+      this.predictors.delete(oldest);
+    }
     return made;
   }
 

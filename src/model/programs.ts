@@ -8,6 +8,7 @@ import type { Loss } from '../losses/losses.ts';
 import type { Metric } from '../metrics/metrics.ts';
 import { add, div, maximum, minimum, mul } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
+import { oneHot } from '../ops/gather.ts';
 import { mean, norm, sumSquares } from '../ops/reduce.ts';
 import { sqrt } from '../ops/unary.ts';
 import type { Clipping, Optimizer } from '../optimizers/optimizers.ts';
@@ -290,7 +291,8 @@ export function predictProgram(
   const output = trace(graph, () => {
     const rows = graph.input([batchSize, ...x.tensor.shape.slice(1)], x.tensor.dtype);
     const raw = new Tensor(rows.shape, rows.dtype, { kind: 'traced', graph, value: rows });
-    const { scale = 1, shift = 0 } = x.options;
+    const { scale = 1, shift = 0, oneHot: classes } = x.options;
+    if (classes !== undefined) return call(oneHot(raw, classes), false);
     const numbers = cast(raw, 'float32');
     const scaled = scale === 1 ? numbers : mul(numbers, scale);
     const shifted = shift === 0 ? scaled : add(scaled, shift);

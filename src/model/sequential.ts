@@ -36,6 +36,9 @@ export class Sequential extends Model {
         'the model is built and cannot take more layers; add them before it is used',
       );
     }
+    // A wrong shape shows where the layer is added, not at the first batch; the weights come with the first use.
+    const first = this.stack[0] ?? layer;
+    if (first.inputShape !== undefined) layer.computeOutputShape(this.outputShape(first.inputShape));
     const same = this.stack.filter(({ kind }) => kind === layer.kind).length;
     layer.nameIfUnnamed(same === 0 ? layer.kind : `${layer.kind}_${same}`);
     if (this.stack.some(({ name }) => name === layer.name)) {
@@ -45,9 +48,6 @@ export class Sequential extends Model {
       );
     }
     this.stack.push(layer);
-    const first = this.stack[0]!;
-    // A wrong shape shows where the layer is added, not at the first batch; the weights come with the first use.
-    if (first.inputShape !== undefined) this.outputShape(first.inputShape);
   }
 
   override get layers(): readonly Layer[] {

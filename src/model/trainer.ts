@@ -69,11 +69,16 @@ export class Trainer {
 
   /** Must it be made anew: the backend changed, layers were frozen or thawed, or the weights have moved? */
   stale(current: Engine): boolean {
-    return current !== this.engine || this.frozen !== this.trainedNames() || this.arena.storage.freed;
+    return current !== this.engine || this.frozen !== this.trainedNames() || this.arena.left;
   }
 
   private trainedNames(): string {
     return this.model.weights.map((weight) => (this.model.isTrained(weight) ? '1' : '0')).join('');
+  }
+
+  /** Is a fit, evaluate or trainOnBatch under way? */
+  get isBusy(): boolean {
+    return this.busy;
   }
 
   /** One fit, evaluate or trainOnBatch at a time. */
@@ -117,6 +122,9 @@ export class Trainer {
       let ran: number;
       try {
         ran = (await run.done).steps;
+      } catch (error) {
+        this.clearLog();
+        throw error;
       } finally {
         signal?.removeEventListener('abort', abort);
       }
@@ -142,7 +150,13 @@ export class Trainer {
     if (train) this.writeRate();
     this.writeCounters(0, 0);
     const inputs = this.inputsOf(data, order, full * order.batchSize);
-    await this.program(train, data, rest, rest).start(inputs, [], 1).done;
+    const program = this.program(train, data, rest, rest);
+    try {
+      await program.start(inputs, [], 1).done;
+    } catch (error) {
+      this.clearLog();
+      throw error;
+    }
     await onSlice(this.takeLog(full, 1));
     return 1;
   }
@@ -227,6 +241,7 @@ export class Trainer {
   }
 
   private inputsOf(data: StepData, order: Order, firstSample: number): Bound[] {
+    for (const { tensor } of [data.x, data.y]) checkHome(this.model.name, this.engine, tensor);
     const source: BatchSource = {
       x: data.x.tensor,
       y: data.y.tensor,
@@ -262,6 +277,11 @@ export class Trainer {
     return { first, steps, columns };
   }
 
+  /** A run that failed leaves rows behind that nobody reads; steps add to what is there. */
+  private clearLog(): void {
+    if (!this.memory.log.freed) this.engine.backend.write(this.memory.log.handle, 0, this.zeroLog);
+  }
+
   dispose(): void {
     for (const program of this.programs.values()) program.unload();
     this.programs.clear();
@@ -292,6 +312,17 @@ export class RunningMean {
   logs(prefix = ''): Logs {
     return Object.fromEntries(this.names.map((name, i) => [prefix + name, this.sums[i]! / this.samples]));
   }
+}
+
+/** Throws unless the tensor lies in the memory of this engine: a handle means something else on another one. */
+export function checkHome(where: string, engine: Engine, tensor: Tensor): void {
+  const home = tensor.memory(where).storage.engine;
+  if (home === engine) return;
+  throw new NablaError(
+    where,
+    `data and model lie on two backends, got ${tensor} on ${home.backend.info.name}, expected it on ` +
+      `${engine.backend.info.name}; make it anew after setBackend(), or copy it with tensor(await t.data(), t.shape)`,
+  );
 }
 
 /** 0, 1, ... `count - 1`. */

@@ -4,7 +4,7 @@ import type { DType } from '../dtype.ts';
 import type { MicroName } from '../program/kernels.ts';
 import { broadcastShapes, type Shape, sameShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import { less, where } from './compare.ts';
+import { equal, less, where } from './compare.ts';
 import { fill } from './creation.ts';
 import { MapBuilder, type TensorLike } from './map.ts';
 import { sum } from './reduce.ts';
@@ -144,7 +144,11 @@ export function minimum(a: TensorLike, b: TensorLike): Tensor {
 /** `a ** b`, elementwise, float32. The gradient of the exponent is 0 where `a` is 0. */
 export function pow(a: TensorLike, b: TensorLike): Tensor {
   return binary('pow', a, b, 'float32', 'pow', undefined, [
-    (dy, x, y) => mul(dy, mul(y, pow(x, sub(y, 1)))),
+    (dy, x, y) => {
+      // x ** 0 is 1 everywhere, also at 0.
+      const less1 = y instanceof Tensor ? where(equal(y, 0), 1, sub(y, 1)) : Number(y) === 0 ? 1 : Number(y) - 1;
+      return mul(dy, mul(y, pow(x, less1)));
+    },
     (dy, x, _b, out) => mul(dy, where(less(0, x), mul(out, log(where(less(0, x), x, 1))), 0)),
   ]);
 }

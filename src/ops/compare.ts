@@ -118,11 +118,13 @@ export function where(condition: TensorLike, a: TensorLike, b: TensorLike): Tens
   const x = builder.load(a, as);
   builder.op(as === 'float' ? 'select' : 'selectInt', c, x, builder.load(b, as));
   const out = builder.build(dtype);
-  const tensors = [condition, a, b].filter((arg) => arg instanceof Tensor);
+  // By place, not by tensor: one tensor may stand in several places.
+  const values = [a, b].flatMap((arg, place) => (arg instanceof Tensor ? [{ arg, place }] : []));
+  const tensors = values.map(({ arg }) => arg);
   record('where', [out], tensors, (dy) =>
-    tensors.map((arg) => {
-      if (dy === undefined || arg === condition || arg.dtype !== 'float32') return undefined;
-      return sumTo(arg === a ? where(condition, dy, 0) : where(condition, 0, dy), arg.shape);
+    values.map(({ arg, place }) => {
+      if (dy === undefined || arg.dtype !== 'float32') return undefined;
+      return sumTo(place === 0 ? where(condition, dy, 0) : where(condition, 0, dy), arg.shape);
     }),
   );
   return out;

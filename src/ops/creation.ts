@@ -123,11 +123,13 @@ function convert<D extends DType>(values: ArrayLike<number | boolean>, dtype: D)
 export function fill<D extends DType = 'float32'>(shape: Shape, value: number, dtype?: D): Tensor<D> {
   checkShape('fill', shape);
   const type = (dtype ?? 'float32') as D;
+  // The number as the dtype holds it.
+  const stored = newArray(type, 1).fill(type === 'bool' ? Number(value !== 0) : value)[0]!;
   const builder = new MapBuilder('fill');
-  builder.constant(value, type === 'float32' ? 'float' : 'int');
+  builder.constant(stored, type === 'float32' ? 'float' : 'int');
   const made = builder.build(type, shape) as Tensor<D>;
   // Inside a trace the number itself travels to the ops that read it; nothing is stored unless something needs the memory.
-  return tracing() === undefined ? made : new Tensor<D>(made.shape, type, made.source, value);
+  return tracing() === undefined ? made : new Tensor<D>(made.shape, type, made.source, stored);
 }
 
 /** Zeros, float32 unless given. */
@@ -161,6 +163,12 @@ export function range<D extends DType = 'int32'>(
     throw new NablaError('range', `bad step, got ${step}, expected a finite number other than 0`);
   }
   const type = (dtype ?? 'int32') as D;
+  if (type !== 'float32' && !(Number.isInteger(start) && Number.isInteger(step))) {
+    throw new NablaError(
+      'range',
+      `fractions do not fit ${type}, got start ${start} and step ${step}; pass the dtype 'float32'`,
+    );
+  }
   const size = Math.max(0, Math.ceil((stop - start) / step));
   const b = new MapBuilder('range');
   if (type === 'float32') {

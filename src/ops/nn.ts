@@ -4,10 +4,12 @@ import { NablaError } from '../errors.ts';
 import { normalizeAxis, sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
-import { mul } from './arithmetic.ts';
+import { mul, sub } from './arithmetic.ts';
 import { MapBuilder } from './map.ts';
 import { randomSource } from './random.ts';
+import { sum } from './reduce.ts';
 import { reshape, transpose } from './shape.ts';
+import { exp, neg } from './unary.ts';
 
 // What each softmax was taken of, so that a cross entropy of it can go back to the logits.
 const logitsOf = new WeakMap<Tensor, Tensor>();
@@ -33,7 +35,18 @@ function softmaxLast(x: Tensor, log: boolean): Tensor {
 function softmaxGradient(y: Tensor, dy: Tensor, attributes: readonly number[]): Tensor {
   const outputs = [{ shape: y.shape, dtype: 'float32' as const }];
   const out = emit({ kernel: 'softmaxGrad', outputs, inputs: [y, dy], attributes, where: 'softmax' })[0]!;
-  record('softmaxGradient', [out], [y, dy], undefined);
+  // Once more, for second derivatives: both forms are linear in dy.
+  const log = attributes[2] === 1;
+  record('softmaxGradient', [out], [y, dy], (g) => {
+    if (g === undefined) return [];
+    const along = (x: Tensor) => sum(x, -1, true);
+    if (log) {
+      const p = exp(y);
+      return [neg(mul(mul(g, p), along(dy))), sub(g, along(mul(g, p)))];
+    }
+    const ofY = sub(mul(g, sub(dy, along(mul(dy, y)))), mul(dy, along(mul(g, y))));
+    return [ofY, softmaxGradient(y, g, attributes)];
+  });
   return out;
 }
 
@@ -89,10 +102,14 @@ export function softmaxCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
     attributes: [rows, columns],
     where,
   });
+  const ofLabels = !sparse && recording([labels]);
   record(where, [loss!], [logits, labels], (dy) => {
-    if (dy === undefined || unit === undefined) return [];
-    return [mul(unit, reshape(dy, [...shape, 1])), undefined];
+    if (dy === undefined) return [];
+    const each = reshape(dy, [...shape, 1]);
+    return [unit && mul(unit, each), ofLabels ? neg(mul(logSoftmax(logits), each)) : undefined];
   });
+  // Second derivatives are refused; without this they would miss a part and nobody would know.
+  if (unit) record(`${where} gradient`, [unit], [logits, labels], undefined);
   return reshape(loss!, shape);
 }
 

@@ -112,11 +112,16 @@ type Draw = (builder: MapBuilder, uniform: () => Register) => void;
 
 function draw(name: string, shape: Shape, dtype: 'float32' | 'int32' | 'bool', body: Draw): Tensor {
   const builder = new MapBuilder(name);
+  const states: Tensor[] = [];
   body(builder, () => {
     const { state, stream } = randomSource();
+    states.push(state);
     return builder.random(state, stream);
   });
-  return builder.build(dtype, shape);
+  const drawn = builder.build(dtype, shape);
+  // Copies of the state that were made for this draw; in a trace it is the generator's own.
+  if (tracing() === undefined) for (const state of states) state.dispose();
+  return drawn;
 }
 
 /** Uniform in `[low, high)`, float32. Default [0, 1). */

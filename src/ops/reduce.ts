@@ -8,7 +8,7 @@ import { normalizeAxes, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
 import { add, div, mul, spread, sub } from './arithmetic.ts';
-import { cast, equal } from './compare.ts';
+import { cast, equal, isFinite, stopGradient, where } from './compare.ts';
 import { reshape, transpose } from './shape.ts';
 import { exp, log, sqrt, square } from './unary.ts';
 
@@ -147,7 +147,8 @@ export function all(x: Tensor, axis?: Axis, keepDims = false): Tensor<'bool'> {
 }
 
 /** The sum of squares over `axis`, float32. */
-export function sumSquares(x: Tensor, axis?: Axis, keepDims = false): Tensor {
+export function sumSquares(input: Tensor, axis?: Axis, keepDims = false): Tensor {
+  const x = cast(input, 'float32');
   const axes = normalizeAxes('sumSquares', axis, x.rank);
   const out = reduceKernel('sumSquares', 'sumSquares', x, axes, 'float32');
   record('sumSquares', [out], [x], (dy) => [dy && mul(spread(mul(dy, 2), x.shape, axes), x)]);
@@ -171,7 +172,9 @@ export function norm(x: Tensor, axis?: Axis, keepDims = false): Tensor {
 
 /** `log(sum(exp(x)))` over `axis`, without overflow. */
 export function logSumExp(x: Tensor, axis?: Axis, keepDims = false): Tensor {
-  const highest = max(x, axis, true);
+  const largest = max(x, axis, true);
+  // Infinities are not subtracted from themselves. Any constant will do: the result does not depend on it.
+  const highest = stopGradient(where(isFinite(largest), largest, 0));
   const out = add(log(sum(exp(sub(x, highest)), axis, true)), highest);
   return keepDims ? out : reshape(out, sumShape(x, axis));
 }

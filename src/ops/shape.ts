@@ -136,7 +136,10 @@ export function slice<D extends DType>(
     return wanted === -1 ? dim - starts[i]! : wanted;
   });
   const bad = x.shape.findIndex(
-    (dim, i) => !(starts[i]! >= 0 && shape[i]! >= 0 && starts[i]! + shape[i]! <= dim),
+    (dim, i) =>
+      !Number.isInteger(starts[i]) ||
+      !Number.isInteger(shape[i]) ||
+      !(starts[i]! >= 0 && shape[i]! >= 0 && starts[i]! + shape[i]! <= dim),
   );
   if (begin.length > x.rank || (size?.length ?? 0) > x.rank || bad >= 0) {
     throw new NablaError(
@@ -273,12 +276,14 @@ export function tile(x: Tensor, repeats: readonly number[]): Tensor {
       `bad repeats, got [${repeats}], expected one number for each of ${x.rank} dimensions`,
     );
   }
-  const paired = x.shape.flatMap((dim, i) => [repeats[i]!, dim]);
-  const single = x.shape.flatMap((dim) => [1, dim]);
-  return reshape(
-    broadcastTo(reshape(x, single), paired),
-    x.shape.map((dim, i) => dim * repeats[i]!),
-  );
+  // An axis at a time, seen as [before, dim and after]: the rank stays low whatever that of x is.
+  return repeats.reduce((tiled, count, axis) => {
+    if (count === 1) return tiled;
+    const before = sizeOf(tiled.shape.slice(0, axis));
+    const rest = sizeOf(tiled.shape.slice(axis));
+    const stretched = broadcastTo(reshape(tiled, [before, 1, rest]), [before, count, rest]);
+    return reshape(stretched, tiled.shape.with(axis, tiled.shape[axis]! * count));
+  }, x);
 }
 
 /** In reverse along `axis`, all of them where none is given. */

@@ -56,9 +56,10 @@ function make(rule: Rule, options: OptimizerOptions, defaultRate: number): Optim
   const limit = Number.MAX_VALUE;
   checked(rule.name, 'learningRate', learningRate, 0, limit);
   checked(rule.name, 'weightDecay', weightDecay, 0, limit);
-  checked(rule.name, 'clipnorm', clipnorm, 0, limit);
-  checked(rule.name, 'clipvalue', clipvalue, 0, limit);
-  checked(rule.name, 'globalClipnorm', globalClipnorm, 0, limit);
+  for (const [name, value] of Object.entries({ clipnorm, clipvalue, globalClipnorm })) {
+    if (value === undefined || (typeof value === 'number' && value > 0 && value <= limit)) continue;
+    throw new NablaError(rule.name, `bad ${name}, got ${describe(value)}, expected a number above 0`);
+  }
   checked(rule.name, 'beta1, rho or momentum', rule.beta1, 0, 1);
   checked(rule.name, 'beta2 or rho', rule.beta2, 0, 1);
   checked(rule.name, 'epsilon', rule.epsilon, 0, limit);
