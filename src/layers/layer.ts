@@ -41,6 +41,7 @@ export abstract class Layer {
   trainable: boolean;
   private givenName: string | undefined;
   private readonly ownWeights: Variable<'float32'>[] = [];
+  private readonly parts: Layer[] = [];
   private builtFor: Shape | undefined;
 
   constructor(options: LayerOptions = {}) {
@@ -59,9 +60,16 @@ export abstract class Layer {
     this.givenName ??= name;
   }
 
-  /** All weights, in the order they were made. */
+  /** All weights: the layer's own in the order they were made, then those of the layers it is made of. */
   get weights(): readonly Variable<'float32'>[] {
-    return this.ownWeights;
+    return [...this.ownWeights, ...this.parts.flatMap((part) => part.weights)];
+  }
+
+  /** The weights that optimizers change: none where the layer, or the part that they belong to, is frozen. */
+  get trainableWeights(): readonly Variable<'float32'>[] {
+    if (!this.trainable) return [];
+    const own = this.ownWeights.filter((weight) => weight.trainable);
+    return [...own, ...this.parts.flatMap((part) => part.trainableWeights)];
   }
 
   /** The shape of one sample that the layer was built for. */
@@ -103,6 +111,13 @@ export abstract class Layer {
     return named(this.name, () => this.call(x, context));
   }
 
+  /** Takes in a layer that this one is made of, under `name`; its weights count as this one's. */
+  protected addPart<L extends Layer>(name: string, part: L): L {
+    part.nameIfUnnamed(`${this.name}/${name}`);
+    this.parts.push(part);
+    return part;
+  }
+
   /** A weight with its first values. */
   protected addWeight(spec: WeightSpec): Variable<'float32'> {
     const initializer = getInitializer(this.name, spec.initializer);
@@ -126,6 +141,6 @@ export abstract class Layer {
 
   /** Number of weights' elements. */
   countParams(): number {
-    return this.ownWeights.reduce((total, weight) => total + weight.size, 0);
+    return this.weights.reduce((total, weight) => total + weight.size, 0);
   }
 }

@@ -68,8 +68,7 @@ export abstract class Model implements Disposable {
 
   /** @internal Is it changed by optimizers? */
   isTrained(variable: Variable<'float32'>): boolean {
-    const owner = this.layers.find((layer) => layer.weights.includes(variable));
-    return variable.trainable && (owner?.trainable ?? true);
+    return this.layers.some((layer) => layer.trainableWeights.includes(variable));
   }
 
   /** Sets how the model is trained. Call it again to start over with a new optimizer. */
