@@ -1,4 +1,5 @@
-// The CPU device: checks every number that JavaScript hands over, then runs programs instruction by instruction.
+// The CPU device: checks every number that JavaScript hands over, then runs programs instruction by
+// instruction.
 #include "cpu/device.h"
 
 #include <cstring>
@@ -51,7 +52,8 @@ struct Device::LoadedProgram {
   bool unloaded = false;
 };
 
-Device::Device(const KernelTable& kernels, int threads) : kernels_(kernels), pool_(threads), physicalMemory_(PhysicalMemory()) {}
+Device::Device(const KernelTable& kernels, int threads)
+    : kernels_(kernels), pool_(threads), physicalMemory_(PhysicalMemory()) {}
 
 Device::~Device() = default;
 
@@ -65,7 +67,9 @@ DeviceMemory Device::memory() const {
   return memory;
 }
 
-void Device::NotePeak() { peakBytes_ = std::max(peakBytes_, bufferBytes_ + workspace_.bytes() + scratch_.bytes()); }
+void Device::NotePeak() {
+  peakBytes_ = std::max(peakBytes_, bufferBytes_ + workspace_.bytes() + scratch_.bytes());
+}
 
 Device::Buffer* Device::FindBuffer(double handle) {
   Buffer* const buffer = IsCount(handle) ? buffers_.Find(static_cast<Handle>(handle)) : nullptr;
@@ -73,23 +77,26 @@ Device::Buffer* Device::FindBuffer(double handle) {
 }
 
 Device::LoadedProgram* Device::FindProgram(double handle) {
-  std::unique_ptr<LoadedProgram>* const program = IsCount(handle) ? programs_.Find(static_cast<Handle>(handle)) : nullptr;
+  std::unique_ptr<LoadedProgram>* const program =
+      IsCount(handle) ? programs_.Find(static_cast<Handle>(handle)) : nullptr;
   return program != nullptr && !(*program)->unloaded ? program->get() : nullptr;
 }
 
 std::string Device::Allocate(double bytes, Handle& buffer) {
   if (!IsCount(bytes)) return Wrong("size in bytes", bytes, "an integer from 0 on");
   if (static_cast<int64_t>(buffers_.size()) >= kMostBuffers) {
-    return Wrong("live buffers", static_cast<double>(buffers_.size()), "fewer; dispose of tensors that are no longer needed");
+    return Wrong("live buffers", static_cast<double>(buffers_.size()),
+                 "fewer; dispose of tensors that are no longer needed");
   }
   // Systems that promise more memory than they have would end the process later, when the buffer is used.
   const int64_t held = bufferBytes_ + workspace_.bytes() + scratch_.bytes();
   const int64_t wanted = static_cast<int64_t>(bytes);
   Block block;
-  if (physicalMemory_ == 0 || wanted <= physicalMemory_ - std::min(physicalMemory_, held)) block = Block(wanted);
+  if (physicalMemory_ == 0 || wanted <= physicalMemory_ - std::min(physicalMemory_, held))
+    block = Block(wanted);
   if (!block.ok()) {
-    std::string error = "not enough memory, got a request for " + Text(bytes) + " bytes while " + std::to_string(held) +
-                        " are held, expected less";
+    std::string error = "not enough memory, got a request for " + Text(bytes) + " bytes while " +
+                        std::to_string(held) + " are held, expected less";
     if (physicalMemory_ > 0) error += " (the machine has " + std::to_string(physicalMemory_) + ")";
     return error + "; free buffers, or use a smaller model or batch";
   }
@@ -123,8 +130,9 @@ std::string Device::Range(double handle, double byteOffset, size_t bytes, std::b
   }
   const int64_t offset = static_cast<int64_t>(byteOffset);
   if (bytes > static_cast<size_t>(held - offset)) {
-    return Wrong("bytes to copy", static_cast<double>(bytes),
-                 "at most " + std::to_string(held - offset) + " from byte offset " + std::to_string(offset) + " on");
+    return Wrong(
+        "bytes to copy", static_cast<double>(bytes),
+        "at most " + std::to_string(held - offset) + " from byte offset " + std::to_string(offset) + " on");
   }
   data = buffer->block.data() + offset;
   return {};
@@ -163,7 +171,8 @@ std::string Device::Load(const int32_t* words, size_t count, Handle& handle) {
   loaded->bases.assign(program.slotBytes.size(), nullptr);
   loaded->alignment.assign(program.slotBytes.size(), 1);
   for (Instruction& instruction : program.code) {
-    instruction.scratchBytes = kScratch[static_cast<size_t>(instruction.opcode)](instruction, pool_.threads());
+    instruction.scratchBytes =
+        kScratch[static_cast<size_t>(instruction.opcode)](instruction, pool_.threads());
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     for (size_t i = 0; i < instruction.operands.size(); i++) {
       if (!instruction.operands[i].present) continue;
@@ -172,7 +181,8 @@ std::string Device::Load(const int32_t* words, size_t count, Handle& handle) {
     }
   }
   error = Reserve(workspace_, program.slotBytes[0], "workspace");
-  if (error.empty()) error = Reserve(scratch_, static_cast<int64_t>(program.scratchBytes), "kernels' scratch");
+  if (error.empty())
+    error = Reserve(scratch_, static_cast<int64_t>(program.scratchBytes), "kernels' scratch");
   NotePeak();
   if (!error.empty()) return error;
   handle = programs_.Add(std::move(loaded));
@@ -208,8 +218,9 @@ std::string Device::Resolve(const LoadedProgram& program, const double* bindings
                             std::vector<std::byte*>& bases) {
   const size_t slots = program.program.slotBytes.size();
   if (count != 2 * (slots - 1)) {
-    return Wrong("numbers in the bindings", static_cast<double>(count),
-                 std::to_string(2 * (slots - 1)) + " (a buffer and a byte offset for each slot but the workspace)");
+    return Wrong(
+        "numbers in the bindings", static_cast<double>(count),
+        std::to_string(2 * (slots - 1)) + " (a buffer and a byte offset for each slot but the workspace)");
   }
   bases.resize(slots);
   bases[0] = workspace_.data();
@@ -223,7 +234,8 @@ std::string Device::Resolve(const LoadedProgram& program, const double* bindings
     if (needed > held || !IsCount(byteOffset) || byteOffset > static_cast<double>(held - needed)) {
       return "slot " + std::to_string(slot) + ": " +
              Wrong("byte offset", byteOffset,
-                   "an integer that leaves " + std::to_string(needed) + " of the buffer's " + std::to_string(held) + " bytes");
+                   "an integer that leaves " + std::to_string(needed) + " of the buffer's " +
+                       std::to_string(held) + " bytes");
     }
     const int64_t offset = static_cast<int64_t>(byteOffset);
     if ((offset & (program.alignment[slot] - 1)) != 0) {
@@ -250,7 +262,8 @@ StepFault Device::Execute(LoadedProgram& program) {
   StepFault result;
   for (const Instruction& instruction : program.program.code) {
     if (abort_.load(std::memory_order_relaxed)) break;
-    kernels_.run[static_cast<size_t>(instruction.opcode)](Call{instruction, scratch_.data(), pool_, result.fault});
+    kernels_.run[static_cast<size_t>(instruction.opcode)](
+        Call{instruction, scratch_.data(), pool_, result.fault});
     if (result.fault.code != FaultCode::kNone) break;
     result.instruction++;
   }
@@ -267,7 +280,8 @@ std::string Device::Run(double handle, const double* bindings, size_t count, Ste
   return {};
 }
 
-std::string Device::Begin(double handle, const double* bindings, size_t count, std::unique_ptr<Lease>& lease) {
+std::string Device::Begin(double handle, const double* bindings, size_t count,
+                          std::unique_ptr<Lease>& lease) {
   LoadedProgram* const program = FindProgram(handle);
   if (program == nullptr) return WrongProgram(handle);
   auto fresh = std::make_unique<Lease>();

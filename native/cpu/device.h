@@ -33,7 +33,8 @@ struct StepFault {
 
 class Device {
  public:
-  // A program with its bindings, held for a run of many steps: neither vanishes while the lease lasts, even when freed.
+  // A program with its bindings, held for a run of many steps: neither vanishes while the lease lasts, even
+  // when freed.
   struct Lease;
 
   // threads counts the caller. The table must outlive the device.
@@ -46,8 +47,9 @@ class Device {
   int threads() const { return pool_.threads(); }
   DeviceMemory memory() const;
 
-  // Functions that return a string return what was wrong, or an empty string. Numbers that came from JavaScript are taken as
-  // they come, doubles included, and checked here. Only bookkeeping of some bytes can throw (std::bad_alloc).
+  // Functions that return a string return what was wrong, or an empty string. Numbers that came from
+  // JavaScript are taken as they come, doubles included, and checked here. Only bookkeeping of some bytes can
+  // throw (std::bad_alloc).
 
   std::string Allocate(double bytes, Handle& buffer);
   // A buffer that a lease holds keeps its memory until the lease ends; its handle is gone at once.
@@ -67,8 +69,8 @@ class Device {
   StepFault Step(Lease& lease);
   void End(Lease& lease);
 
-  // May be called from any thread: the step under way ends after the instruction it is in, and so do all that follow.
-  // For shutting down only; what the step was writing is then half written.
+  // May be called from any thread: the step under way ends after the instruction it is in, and so do all that
+  // follow. For shutting down only; what the step was writing is then half written.
   void Abort() { abort_.store(true, std::memory_order_relaxed); }
 
  private:
@@ -81,7 +83,8 @@ class Device {
 
   Buffer* FindBuffer(double handle);
   LoadedProgram* FindProgram(double handle);
-  std::string Resolve(const LoadedProgram& program, const double* bindings, size_t count, std::vector<std::byte*>& bases);
+  std::string Resolve(const LoadedProgram& program, const double* bindings, size_t count,
+                      std::vector<std::byte*>& bases);
   void Bind(LoadedProgram& program, const std::vector<std::byte*>& bases);
   StepFault Execute(LoadedProgram& program);
   std::string Reserve(Block& block, int64_t bytes, const char* what);

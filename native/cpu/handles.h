@@ -1,4 +1,5 @@
-// Numbers by which JavaScript names things that live on this side: a stale number is recognised, not followed.
+// Numbers by which JavaScript names things that live on this side: a stale number is recognised, not
+// followed.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +9,8 @@
 
 namespace nabla {
 
-// A positive integer, exact as a JavaScript number: place in the table + 1, and above it how often the place was reused.
+// A positive integer, exact as a JavaScript number: place in the table + 1, and above it how often the place
+// was reused.
 using Handle = int64_t;
 
 template <class T>

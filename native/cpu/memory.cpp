@@ -1,4 +1,5 @@
-// Aligned memory: small blocks from the C library, large ones mapped, on huge pages where the system has them.
+// Aligned memory: small blocks from the C library, large ones mapped, on huge pages where the system has
+// them.
 #include "cpu/memory.h"
 
 #include <cstdlib>
@@ -21,7 +22,8 @@ namespace nabla {
 namespace {
 
 constexpr size_t kAlignment = 64;
-// Larger blocks are mapped: the system hands out zeroed pages, in one piece of address space that huge pages fit.
+// Larger blocks are mapped: the system hands out zeroed pages, in one piece of address space that huge pages
+// fit.
 [[maybe_unused]] constexpr size_t kMapFrom = size_t{4} << 20;
 constexpr size_t kHugePage = size_t{2} << 20;
 

@@ -1,7 +1,8 @@
 // The thread pool on operating system threads: workers spin for some microseconds after a task, then sleep.
 //
-// Parts are claimed one by one from a shared counter, also by the caller, so that a worker that the system has not scheduled
-// costs nothing: the caller does its parts. Which thread runs a part never changes what the part computes.
+// Parts are claimed one by one from a shared counter, also by the caller, so that a worker that the system
+// has not scheduled costs nothing: the caller does its parts. Which thread runs a part never changes what the
+// part computes.
 #include "cpu/pool.h"
 
 #include <algorithm>
@@ -17,7 +18,8 @@
 namespace nabla {
 namespace {
 
-// Long enough to bridge the gap between two instructions of a step, short enough not to matter to other processes.
+// Long enough to bridge the gap between two instructions of a step, short enough not to matter to other
+// processes.
 constexpr auto kSpin = std::chrono::microseconds(20);
 // Pauses between two looks at the clock.
 constexpr int kPausesPerLook = 8;
@@ -43,8 +45,8 @@ bool SpinFor(Ready ready) {
   return ready();
 }
 
-// The claim word: number of the task, next part that nobody has claimed, number of parts. One word, so that a worker that
-// comes late from an earlier task cannot claim a part of it twice.
+// The claim word: number of the task, next part that nobody has claimed, number of parts. One word, so that a
+// worker that comes late from an earlier task cannot claim a part of it twice.
 constexpr uint64_t kPartMask = 0xffff;
 constexpr uint64_t kOnePart = uint64_t{1} << 16;
 constexpr uint64_t kOneTask = uint64_t{1} << 32;
@@ -76,9 +78,12 @@ struct ThreadPool::Shared {
   void Help() {
     uint64_t now = claim.load(std::memory_order_acquire);
     while (NextPart(now) < Parts(now)) {
-      if (!claim.compare_exchange_weak(now, now + kOnePart, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      if (!claim.compare_exchange_weak(now, now + kOnePart, std::memory_order_acq_rel,
+                                       std::memory_order_acquire))
+        continue;
       part(context, static_cast<int>(NextPart(now)));
-      // Sequentially consistent against callerSleeps: either the caller sees 0 or this sees the caller asleep.
+      // Sequentially consistent against callerSleeps: either the caller sees 0 or this sees the caller
+      // asleep.
       if (unfinished.fetch_sub(1) == 1 && callerSleeps.load()) {
         std::lock_guard<std::mutex> lock(mutex);
         finished.notify_one();
@@ -139,7 +144,8 @@ void ThreadPool::Run(int parts, Part part, void* context) {
   shared.context = context;
   shared.unfinished.store(parts, std::memory_order_relaxed);
   const uint64_t task = (shared.claim.load(std::memory_order_relaxed) & ~(kOneTask - 1)) + kOneTask;
-  // Sequentially consistent against sleeping: either a worker going to sleep sees the task or this sees the worker.
+  // Sequentially consistent against sleeping: either a worker going to sleep sees the task or this sees the
+  // worker.
   shared.claim.store(task | static_cast<uint64_t>(parts));
   const int asleep = shared.sleeping.load();
   if (asleep > 0) {

@@ -71,8 +71,8 @@ constexpr KernelTable kKernels = {"reference",
 
 namespace {
 
-// The conditions are those under which Highway's code for the instruction set is legal. __builtin_cpu_supports also asks
-// whether the operating system saves the wide registers.
+// The conditions are those under which Highway's code for the instruction set is legal.
+// __builtin_cpu_supports also asks whether the operating system saves the wide registers.
 std::vector<const KernelTable*> DetectKernelTables() {
   std::vector<const KernelTable*> tables;
 #if HWY_ARCH_X86
@@ -83,11 +83,13 @@ std::vector<const KernelTable*> DetectKernelTables() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   // F16C has no name in the older compilers' __builtin_cpu_supports.
   const bool f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
-  [[maybe_unused]] const bool avx2 = sse4 && f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-  [[maybe_unused]] const bool avx3 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-                                     __builtin_cpu_supports("avx512cd");
+  [[maybe_unused]] const bool avx2 = sse4 && f16c && __builtin_cpu_supports("avx2") &&
+                                     __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                                     __builtin_cpu_supports("bmi2");
+  [[maybe_unused]] const bool avx3 = avx2 && __builtin_cpu_supports("avx512f") &&
+                                     __builtin_cpu_supports("avx512vl") &&
+                                     __builtin_cpu_supports("avx512dq") &&
+                                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd");
 #if HWY_TARGETS & HWY_AVX3
   if (avx3) tables.push_back(&N_AVX3::kKernels);
 #endif
@@ -116,7 +118,8 @@ std::vector<const KernelTable*> DetectKernelTables() {
 
 [[maybe_unused]] std::string Trimmed(const std::string& text) {
   const size_t begin = text.find_first_not_of(" \t\n");
-  return begin == std::string::npos ? std::string() : text.substr(begin, text.find_last_not_of(" \t\n") + 1 - begin);
+  return begin == std::string::npos ? std::string()
+                                    : text.substr(begin, text.find_last_not_of(" \t\n") + 1 - begin);
 }
 
 }  // namespace

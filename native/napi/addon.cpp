@@ -24,10 +24,10 @@ bool HasCollectorFinalizers() {
 
 }  // namespace
 
-// Node asks which Node-API the addon was made for. Version 8 is what the code uses; the experimental number asks in addition
-// that finalizers run during collection instead of on the event loop, without which a long synchronous loop of tensor
-// operations would never give memory back. All finalizers of this addon are fit for that: they call nothing that could touch
-// JavaScript.
+// Node asks which Node-API the addon was made for. Version 8 is what the code uses; the experimental number
+// asks in addition that finalizers run during collection instead of on the event loop, without which a long
+// synchronous loop of tensor operations would never give memory back. All finalizers of this addon are fit
+// for that: they call nothing that could touch JavaScript.
 extern "C" NAPI_MODULE_EXPORT int32_t NODE_API_MODULE_GET_API_VERSION(void) {
   constexpr int32_t kExperimental = 2147483647;
   return HasCollectorFinalizers() ? kExperimental : NAPI_VERSION;

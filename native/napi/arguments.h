@@ -15,8 +15,8 @@ struct Refusal {
   bool type = false;  // a TypeError
 };
 
-// Runs what a JavaScript call asks for. No exception leaves, and a refusal to throw (the environment is being torn down) is
-// ignored: nobody is left to see the error.
+// Runs what a JavaScript call asks for. No exception leaves, and a refusal to throw (the environment is being
+// torn down) is ignored: nobody is left to see the error.
 template <class Body>
 napi_value Guard(napi_env env, Body body) noexcept {
   try {
@@ -39,13 +39,15 @@ inline void ThrowIf(const char* method, const std::string& error) {
   if (!error.empty()) Throw(method, error);
 }
 
-[[noreturn]] inline void ThrowType(const char* method, const char* argument, Napi::Value got, const char* expected) {
-  throw Refusal{std::string("[native.") + method + "] " + argument + ", got " + got.ToString().Utf8Value().substr(0, 60) +
-                    ", expected " + expected,
+[[noreturn]] inline void ThrowType(const char* method, const char* argument, Napi::Value got,
+                                   const char* expected) {
+  throw Refusal{std::string("[native.") + method + "] " + argument + ", got " +
+                    got.ToString().Utf8Value().substr(0, 60) + ", expected " + expected,
                 true};
 }
 
-inline double NumberArgument(const Napi::CallbackInfo& info, size_t index, const char* method, const char* name) {
+inline double NumberArgument(const Napi::CallbackInfo& info, size_t index, const char* method,
+                             const char* name) {
   const Napi::Value value = info[index];
   if (!value.IsNumber()) ThrowType(method, name, value, "a number");
   return value.As<Napi::Number>().DoubleValue();
@@ -59,13 +61,14 @@ struct ArrayBytes {
 };
 
 // Any typed array of 1- or 4-byte elements for copies; `only` restricts it to one type.
-inline ArrayBytes ArrayArgument(const Napi::CallbackInfo& info, size_t index, const char* method, const char* name,
-                                const char* expected, int only = -1) {
+inline ArrayBytes ArrayArgument(const Napi::CallbackInfo& info, size_t index, const char* method,
+                                const char* name, const char* expected, int only = -1) {
   const Napi::Value value = info[index];
   if (!value.IsTypedArray()) ThrowType(method, name, value, expected);
   napi_typedarray_type type;
   ArrayBytes array;
-  if (napi_get_typedarray_info(info.Env(), value, &type, &array.elements, &array.data, nullptr, nullptr) != napi_ok) {
+  if (napi_get_typedarray_info(info.Env(), value, &type, &array.elements, &array.data, nullptr, nullptr) !=
+      napi_ok) {
     throw Napi::Error::New(info.Env());
   }
   size_t elementBytes = 0;

@@ -22,8 +22,8 @@ struct Ownership {
   int64_t bytes;
 };
 
-// Runs inside the garbage collector where Node allows that: a loop that never returns to the event loop then still gives its
-// buffers back. Calls nothing that could touch JavaScript.
+// Runs inside the garbage collector where Node allows that: a loop that never returns to the event loop then
+// still gives its buffers back. Calls nothing that could touch JavaScript.
 void FreeOwned(napi_env env, void* data, void*) {
   std::unique_ptr<Ownership> ownership(static_cast<Ownership*>(data));
   int64_t total = 0;
@@ -59,20 +59,21 @@ napi_value DeviceObject::Method(napi_env env, napi_callback_info raw) {
 
 Napi::Value DeviceObject::Define(Napi::Env env) {
   const auto method = [](const char* name, napi_callback callback) {
-    return napi_property_descriptor{name, nullptr, callback, nullptr, nullptr, nullptr, napi_default_method, nullptr};
+    return napi_property_descriptor{name,   nullptr, callback, nullptr, nullptr, nullptr, napi_default_method,
+                                    nullptr};
   };
   const napi_property_descriptor methods[] = {
-      method("info", Method<&DeviceObject::Info>),       method("memory", Method<&DeviceObject::Memory>),
+      method("info", Method<&DeviceObject::Info>),         method("memory", Method<&DeviceObject::Memory>),
       method("allocate", Method<&DeviceObject::Allocate>), method("free", Method<&DeviceObject::Free>),
-      method("own", Method<&DeviceObject::Own>),         method("write", Method<&DeviceObject::Write>),
-      method("read", Method<&DeviceObject::Read>),       method("load", Method<&DeviceObject::Load>),
-      method("unload", Method<&DeviceObject::Unload>),   method("run", Method<&DeviceObject::Run>),
-      method("start", Method<&DeviceObject::Start>),     method("stop", Method<&DeviceObject::Stop>),
+      method("own", Method<&DeviceObject::Own>),           method("write", Method<&DeviceObject::Write>),
+      method("read", Method<&DeviceObject::Read>),         method("load", Method<&DeviceObject::Load>),
+      method("unload", Method<&DeviceObject::Unload>),     method("run", Method<&DeviceObject::Run>),
+      method("start", Method<&DeviceObject::Start>),       method("stop", Method<&DeviceObject::Stop>),
       method("close", Method<&DeviceObject::Close>),
   };
   napi_value constructor = nullptr;
-  if (napi_define_class(env, "Device", NAPI_AUTO_LENGTH, Construct, nullptr, std::size(methods), methods, &constructor) !=
-      napi_ok) {
+  if (napi_define_class(env, "Device", NAPI_AUTO_LENGTH, Construct, nullptr, std::size(methods), methods,
+                        &constructor) != napi_ok) {
     throw Napi::Error::New(env);
   }
   return Napi::Value(env, constructor);
@@ -81,7 +82,8 @@ Napi::Value DeviceObject::Define(Napi::Env env) {
 napi_value DeviceObject::Construct(napi_env env, napi_callback_info raw) {
   return Guard(env, [&]() -> napi_value {
     const Napi::CallbackInfo info(env, raw);
-    if (!info.IsConstructCall()) Throw("open", "Device called as a function, got no `new`, expected `new Device(options)`");
+    if (!info.IsConstructCall())
+      Throw("open", "Device called as a function, got no `new`, expected `new Device(options)`");
     auto device = std::make_unique<DeviceObject>(info);
     const auto finalize = [](napi_env, void* object, void*) { delete static_cast<DeviceObject*>(object); };
     if (napi_wrap(env, info.This(), device.get(), finalize, nullptr, nullptr) == napi_ok) device.release();
@@ -105,16 +107,20 @@ DeviceObject::DeviceObject(const Napi::CallbackInfo& info) : env_(info.Env()) {
   const KernelTable* const kernels = FindKernelTable(instructionSet);
   if (kernels == nullptr) {
     std::string known;
-    for (const KernelTable* table : UsableKernelTables()) known += (known.empty() ? "" : ", ") + std::string(table->name);
-    Throw("open", "instruction set, got '" + instructionSet + "', expected one that this processor runs: " + known);
+    for (const KernelTable* table : UsableKernelTables())
+      known += (known.empty() ? "" : ", ") + std::string(table->name);
+    Throw("open",
+          "instruction set, got '" + instructionSet + "', expected one that this processor runs: " + known);
   }
-  runner_ = std::make_shared<Runner>(*kernels, static_cast<int>(threads), [this](const Completion& completion) {
-    auto copy = std::make_unique<Completion>(completion);
-    if (napi_call_threadsafe_function(deliver_, copy.get(), napi_tsfn_nonblocking) == napi_ok) copy.release();
-  });
+  runner_ =
+      std::make_shared<Runner>(*kernels, static_cast<int>(threads), [this](const Completion& completion) {
+        auto copy = std::make_unique<Completion>(completion);
+        if (napi_call_threadsafe_function(deliver_, copy.get(), napi_tsfn_nonblocking) == napi_ok)
+          copy.release();
+      });
   const Napi::String name = Napi::String::New(env_, "nabla run");
-  if (napi_create_threadsafe_function(env_, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, Deliver, &deliver_) !=
-      napi_ok) {
+  if (napi_create_threadsafe_function(env_, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, Deliver,
+                                      &deliver_) != napi_ok) {
     throw Napi::Error::New(env_);
   }
   // Only runs under way keep the process alive.
@@ -138,7 +144,8 @@ void DeviceObject::TearDown(void* object) {
 }
 
 Runner& DeviceObject::Open(const char* method) {
-  if (runner_->closed()) Throw(method, "backend is closed, got a call after close, expected none; open a new one");
+  if (runner_->closed())
+    Throw(method, "backend is closed, got a call after close, expected none; open a new one");
   return *runner_;
 }
 
@@ -184,9 +191,10 @@ Napi::Value DeviceObject::Own(const Napi::CallbackInfo& info) {
   const double bytes = NumberArgument(info, 1, "own", "size in bytes");
   if (!(buffer >= 1 && buffer <= 9007199254740991.0 && bytes >= 0 && bytes <= 9007199254740991.0)) {
     Throw("own", "buffer and size, got " + std::to_string(buffer) + " and " + std::to_string(bytes) +
-                                 ", expected a handle from allocate and its size in bytes");
+                     ", expected a handle from allocate and its size in bytes");
   }
-  auto ownership = std::make_unique<Ownership>(Ownership{runner_, static_cast<Handle>(buffer), static_cast<int64_t>(bytes)});
+  auto ownership = std::make_unique<Ownership>(
+      Ownership{runner_, static_cast<Handle>(buffer), static_cast<int64_t>(bytes)});
   napi_value object = nullptr;
   if (napi_create_external(info.Env(), ownership.get(), FreeOwned, nullptr, &object) != napi_ok) {
     throw Napi::Error::New(info.Env());
@@ -222,7 +230,8 @@ Napi::Value DeviceObject::Load(const Napi::CallbackInfo& info) {
   try {
     error = Runner::Turn(runner)->Load(static_cast<const int32_t*>(words.data), words.elements, program);
   } catch (const std::bad_alloc&) {
-    error = "not enough memory for the program, got " + std::to_string(words.elements) + " words, expected fewer";
+    error =
+        "not enough memory for the program, got " + std::to_string(words.elements) + " words, expected fewer";
   }
   ThrowIf("load", error);
   return Napi::Number::New(info.Env(), static_cast<double>(program));
@@ -240,8 +249,8 @@ Napi::Value DeviceObject::Run(const Napi::CallbackInfo& info) {
   const double program = NumberArgument(info, 0, "run", "program");
   const ArrayBytes bindings = ArrayArgument(info, 1, "run", "bindings", "a Float64Array", napi_float64_array);
   StepFault fault;
-  ThrowIf("run",
-          Runner::Turn(runner)->Run(program, static_cast<const double*>(bindings.data), bindings.elements, fault));
+  ThrowIf("run", Runner::Turn(runner)->Run(program, static_cast<const double*>(bindings.data),
+                                           bindings.elements, fault));
   if (fault.fault.code == FaultCode::kNone) return info.Env().Undefined();
   return FaultToValue(info.Env(), fault);
 }
@@ -249,7 +258,8 @@ Napi::Value DeviceObject::Run(const Napi::CallbackInfo& info) {
 Napi::Value DeviceObject::Start(const Napi::CallbackInfo& info) {
   Runner& runner = Open("start");
   const double program = NumberArgument(info, 0, "start", "program");
-  const ArrayBytes bindings = ArrayArgument(info, 1, "start", "bindings", "a Float64Array", napi_float64_array);
+  const ArrayBytes bindings =
+      ArrayArgument(info, 1, "start", "bindings", "a Float64Array", napi_float64_array);
   const double steps = NumberArgument(info, 2, "start", "number of steps");
   if (!info[3].IsFunction()) ThrowType("start", "callback", info[3], "a function");
   int64_t run = 0;
@@ -257,7 +267,8 @@ Napi::Value DeviceObject::Start(const Napi::CallbackInfo& info) {
           runner.Start(program, static_cast<const double*>(bindings.data), bindings.elements, steps, run));
   // The end of the run is delivered by the event loop, so not before this is in place.
   if (pending_.empty()) napi_ref_threadsafe_function(env_, deliver_);
-  pending_.emplace(run, Pending{Napi::Persistent(info.This().As<Napi::Object>()), Napi::Persistent(info[3].As<Napi::Function>())});
+  pending_.emplace(run, Pending{Napi::Persistent(info.This().As<Napi::Object>()),
+                                Napi::Persistent(info[3].As<Napi::Function>())});
   return Napi::Number::New(env_, static_cast<double>(run));
 }
 

@@ -10,12 +10,14 @@
 
 namespace nabla {
 
-// Methods mirror Backend in src/backend/backend.ts. Each checks its arguments and throws an Error with a message in the form
-// `[native.method] what was wrong, got X, expected Y; remedy`. Nothing here outlives its environment: several worker threads
-// may each have devices, and an environment that is torn down in the middle of a step waits for one instruction only.
+// Methods mirror Backend in src/backend/backend.ts. Each checks its arguments and throws an Error with a
+// message in the form
+// `[native.method] what was wrong, got X, expected Y; remedy`. Nothing here outlives its environment: several
+// worker threads may each have devices, and an environment that is torn down in the middle of a step waits
+// for one instruction only.
 //
-// The class is wrapped by hand, not by Napi::ObjectWrap: in a worker that is being terminated every call into JavaScript is
-// refused, and the wrapper would answer that by ending the process.
+// The class is wrapped by hand, not by Napi::ObjectWrap: in a worker that is being terminated every call into
+// JavaScript is refused, and the wrapper would answer that by ending the process.
 class DeviceObject {
  public:
   static Napi::Value Define(Napi::Env env);
@@ -41,7 +43,8 @@ class DeviceObject {
   Napi::Value Memory(const Napi::CallbackInfo& info);
   Napi::Value Allocate(const Napi::CallbackInfo& info);
   Napi::Value Free(const Napi::CallbackInfo& info);
-  // own(buffer, bytes): an object whose collection frees the buffer, and that weighs as much for the collector.
+  // own(buffer, bytes): an object whose collection frees the buffer, and that weighs as much for the
+  // collector.
   Napi::Value Own(const Napi::CallbackInfo& info);
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value Read(const Napi::CallbackInfo& info);

@@ -1,4 +1,5 @@
-// The device thread: steps of all runs in turn, and the device handed over between two steps to whoever waits.
+// The device thread: steps of all runs in turn, and the device handed over between two steps to whoever
+// waits.
 #include "napi/runner.h"
 
 #include <algorithm>
@@ -61,7 +62,8 @@ void Runner::FreeDeferred() {
 }
 
 std::string Runner::Start(double program, const double* bindings, size_t count, double steps, int64_t& run) {
-  if (!(steps >= 0 && steps <= 9007199254740991.0 && steps == static_cast<double>(static_cast<int64_t>(steps)))) {
+  if (!(steps >= 0 && steps <= 9007199254740991.0 &&
+        steps == static_cast<double>(static_cast<int64_t>(steps)))) {
     return "number of steps, got " + std::to_string(steps) + ", expected an integer from 0 on";
   }
   Turn turn(*this);

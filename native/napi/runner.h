@@ -23,9 +23,10 @@ struct Completion {
   StepFault fault;
 };
 
-// Runs under way take turns step by step on one thread of the runner's own. JavaScript's calls come between two steps: they
-// wait for one step at most, then have the device for at least as long as that step took, then the runs go on. So neither
-// side waits for ever, and a loop of small calls does not pay a step for each of them.
+// Runs under way take turns step by step on one thread of the runner's own. JavaScript's calls come between
+// two steps: they wait for one step at most, then have the device for at least as long as that step took,
+// then the runs go on. So neither side waits for ever, and a loop of small calls does not pay a step for each
+// of them.
 class Runner {
  public:
   // completed is called on the runner's thread for every run that ends.
@@ -34,7 +35,8 @@ class Runner {
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
 
-  // The device to oneself, for as long as the turn lives. Only JavaScript's thread takes turns, one at a time.
+  // The device to oneself, for as long as the turn lives. Only JavaScript's thread takes turns, one at a
+  // time.
   class Turn {
    public:
     explicit Turn(Runner& runner) : runner_(runner) { runner.Enter(); }
@@ -51,9 +53,11 @@ class Runner {
   std::string Start(double program, const double* bindings, size_t count, double steps, int64_t& run);
   // The run ends after the step it is in. Nothing happens when it has ended already.
   void Stop(int64_t run);
-  // Frees a buffer now or, when the device is in use, as soon as it is not. Never waits for a step: for finalizers.
+  // Frees a buffer now or, when the device is in use, as soon as it is not. Never waits for a step: for
+  // finalizers.
   void FreeSoon(Handle buffer);
-  // Ends the runs, joins the threads, frees all memory. The runs that are cut off are reported only if `report`.
+  // Ends the runs, joins the threads, frees all memory. The runs that are cut off are reported only if
+  // `report`.
   void Close(bool report);
   bool closed() const { return device_ == nullptr; }
 
@@ -75,8 +79,8 @@ class Runner {
   std::mutex mutex_;  // guards everything below that is not atomic; never held during a step
   std::condition_variable callerTurn_;
   std::condition_variable runnerTurn_;
-  bool busy_ = false;         // somebody has the device
-  bool runnerWants_ = false;  // the thread has steps to run and waits for the device
+  bool busy_ = false;            // somebody has the device
+  bool runnerWants_ = false;     // the thread has steps to run and waits for the device
   std::atomic<int> callers_{0};  // how many wait for the device
   std::atomic<bool> report_{true};
   std::atomic<bool> closing_{false};

@@ -1,4 +1,5 @@
-// Decodes and checks program words that may come from anywhere: after this a program cannot leave the memory bound to it.
+// Decodes and checks program words that may come from anywhere: after this a program cannot leave the memory
+// bound to it.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -82,7 +83,8 @@ std::string Expected(size_t least, size_t most, bool open) {
 
 class Decoder {
  public:
-  Decoder(const int32_t* words, size_t count, Program& program) : words_(words), count_(count), program_(program) {}
+  Decoder(const int32_t* words, size_t count, Program& program)
+      : words_(words), count_(count), program_(program) {}
 
   std::string Decode() {
     std::string error = Header();
@@ -112,20 +114,25 @@ class Decoder {
   }
 
   std::string Header() {
-    if (count_ < kHeaderWords) return Wrong("words of the program", static_cast<int64_t>(count_), "at least 8");
+    if (count_ < kHeaderWords)
+      return Wrong("words of the program", static_cast<int64_t>(count_), "at least 8");
     const int32_t magic = Next();
-    if (magic != kProgramMagic) return Wrong("first word", magic, std::to_string(kProgramMagic) + " (\"NBLA\")");
+    if (magic != kProgramMagic)
+      return Wrong("first word", magic, std::to_string(kProgramMagic) + " (\"NBLA\")");
     const int32_t version = Next();
     if (version != kProgramVersion) {
-      return Wrong("program version", version, std::to_string(kProgramVersion)) + "; addon and library differ: reinstall";
+      return Wrong("program version", version, std::to_string(kProgramVersion)) +
+             "; addon and library differ: reinstall";
     }
-    // Every slot, operand and instruction takes at least two words, so a larger count is wrong and must not be reserved for.
+    // Every slot, operand and instruction takes at least two words, so a larger count is wrong and must not
+    // be reserved for.
     const int64_t most = static_cast<int64_t>(count_ / 2);
     int32_t* const counts[] = {&slots_, &operandCount_, &instructions_};
     const char* const names[] = {"number of slots", "number of operands", "number of instructions"};
     for (size_t i = 0; i < 3; i++) {
       *counts[i] = Next();
-      if (*counts[i] < 0 || *counts[i] > most) return Wrong(names[i], *counts[i], "0 to " + std::to_string(most));
+      if (*counts[i] < 0 || *counts[i] > most)
+        return Wrong(names[i], *counts[i], "0 to " + std::to_string(most));
     }
     if (slots_ < 1) return Wrong("number of slots", slots_, "at least 1 (the workspace)");
     codeWords_ = Next();
@@ -139,11 +146,13 @@ class Decoder {
     program_.slotBytes.reserve(static_cast<size_t>(slots_));
     for (int32_t i = 0; i < slots_; i++) {
       const int64_t bytes = NextLong();
-      if (bytes < 0 || bytes > kMostBytes) return Wrong("bytes of slot " + std::to_string(i), bytes, "0 to 2^53");
+      if (bytes < 0 || bytes > kMostBytes)
+        return Wrong("bytes of slot " + std::to_string(i), bytes, "0 to 2^53");
       program_.slotBytes.push_back(bytes);
     }
     if (workspace_ != program_.slotBytes[0]) {
-      return Wrong("bytes of the workspace", workspace_, "those of slot 0, " + std::to_string(program_.slotBytes[0]));
+      return Wrong("bytes of the workspace", workspace_,
+                   "those of slot 0, " + std::to_string(program_.slotBytes[0]));
     }
     return {};
   }
@@ -164,7 +173,8 @@ class Decoder {
     placed.offset = NextLong();
     const int32_t dtype = Next();
     const int32_t rank = Next();
-    if (placed.slot < 0 || placed.slot >= slots_) return Wrong("slot", placed.slot, "0 to " + std::to_string(slots_ - 1));
+    if (placed.slot < 0 || placed.slot >= slots_)
+      return Wrong("slot", placed.slot, "0 to " + std::to_string(slots_ - 1));
     if (dtype < 0 || dtype > static_cast<int32_t>(DType::kBool)) return Wrong("dtype", dtype, "0 to 3");
     if (rank < 0 || rank > kMaxRank) return Wrong("rank", rank, "0 to " + std::to_string(kMaxRank));
     if (left() < static_cast<size_t>(rank)) return "words end inside it";
@@ -247,8 +257,9 @@ class Decoder {
       const bool absentAllowed = name.optional && i < arity.named;
       if (id == -1 && absentAllowed) continue;
       if (id < 0 || id >= operandCount_) {
-        return where + Wrong("operand " + std::string(name.name), id,
-                             "0 to " + std::to_string(operandCount_ - 1) + (absentAllowed ? " or -1 (absent)" : ""));
+        return where +
+               Wrong("operand " + std::string(name.name), id,
+                     "0 to " + std::to_string(operandCount_ - 1) + (absentAllowed ? " or -1 (absent)" : ""));
       }
       const PlacedOperand& placed = operands_[static_cast<size_t>(id)];
       instruction.operands[i] = placed.operand;

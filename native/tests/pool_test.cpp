@@ -1,4 +1,5 @@
-// Tests the thread pool: every part runs once, results are visible, pools come and go, a late worker does no harm.
+// Tests the thread pool: every part runs once, results are visible, pools come and go, a late worker does no
+// harm.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -23,8 +24,12 @@ void EveryPartOnce(int threads, int rounds) {
   for (int round = 0; round < rounds; round++) {
     const int parts = 1 + round % pool.threads();
     for (int& count : seen) count = 0;
-    pool.Run(parts, [](void* context, int part) { (*static_cast<std::vector<int>*>(context))[static_cast<size_t>(part)]++; },
-             &seen);
+    pool.Run(
+        parts,
+        [](void* context, int part) {
+          (*static_cast<std::vector<int>*>(context))[static_cast<size_t>(part)]++;
+        },
+        &seen);
     for (int i = 0; i < pool.threads(); i++) {
       Check(seen[static_cast<size_t>(i)] == (i < parts ? 1 : 0), "a part did not run exactly once");
     }
@@ -40,7 +45,8 @@ void SumsMatch(int threads) {
       parts++;
       for (int64_t i = begin; i < end; i++) values[static_cast<size_t>(i)] += i;
     });
-    for (int64_t i = 0; i < count; i++) Check(values[static_cast<size_t>(i)] == i, "an element was missed or met twice");
+    for (int64_t i = 0; i < count; i++)
+      Check(values[static_cast<size_t>(i)] == i, "an element was missed or met twice");
     Check(parts <= pool.threads(), "more parts than threads");
   }
 }
@@ -52,9 +58,12 @@ void SleepAndWake(int threads) {
   std::vector<int64_t> partial(static_cast<size_t>(pool.threads()));
   for (int round = 0; round < 300; round++) {
     std::this_thread::sleep_for(std::chrono::microseconds(round % 60));
-    pool.Run(pool.threads(),
-             [](void* context, int part) { (*static_cast<std::vector<int64_t>*>(context))[static_cast<size_t>(part)] = part + 1; },
-             &partial);
+    pool.Run(
+        pool.threads(),
+        [](void* context, int part) {
+          (*static_cast<std::vector<int64_t>*>(context))[static_cast<size_t>(part)] = part + 1;
+        },
+        &partial);
     for (int64_t& value : partial) {
       total += value;
       value = 0;
@@ -73,7 +82,9 @@ double NanosecondsPerRun(int threads) {
   for (int repeat = 0; repeat < 20; repeat++) {
     constexpr int kRuns = 2000;
     const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < kRuns; i++) pool.Run(pool.threads(), [](void*, int) {}, nullptr);
+    for (int i = 0; i < kRuns; i++)
+      pool.Run(
+          pool.threads(), [](void*, int) {}, nullptr);
     const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
     best = std::min(best, took.count() / kRuns);
   }
