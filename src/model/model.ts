@@ -82,7 +82,10 @@ export abstract class Model implements Disposable {
     }
     const where = `${this.name}.compile`;
     if (!Array.isArray(metrics)) {
-      throw new NablaError(where, `bad metrics, got ${describe(metrics)}, expected an array such as ['accuracy']`);
+      throw new NablaError(
+        where,
+        `bad metrics, got ${describe(metrics)}, expected an array such as ['accuracy']`,
+      );
     }
     if (this.trainerInUse?.isBusy) {
       throw new NablaError(where, 'the model is being trained or evaluated; await that call first');

@@ -27,10 +27,10 @@ const names = ['cuda', 'native', 'wasm'] as const satisfies readonly BackendName
 function threadsFrom(options: BackendOptions): number {
   const text = process.env.NABLA_THREADS;
   const threads = options.threads ?? (text === undefined || text === '' ? availableParallelism() : Number(text));
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
     throw new NablaError(
       'backend',
-      `bad number of threads, got ${options.threads ?? `NABLA_THREADS=${text}`}, expected an integer from 1 to 1024`,
+      `bad number of threads, got ${options.threads ?? `NABLA_THREADS=${text}`}, expected an integer from 1 to 256`,
     );
   }
   return threads;
