@@ -46,7 +46,7 @@ export interface FitOptions {
   initialEpoch?: number;
   /** Ends the fit after the step that it is in; `history.stopped` then says where. */
   signal?: AbortSignal;
-  /** Goes on where a former fit was stopped: its `history.stopped`. */
+  /** Goes on where a former fit was stopped: its `history.stopped`. The loss of that epoch is then the mean over the steps left. */
   resume?: FitPosition;
 }
 
@@ -107,6 +107,7 @@ export async function runFit(
     const plain = options.classWeight && weightsOf(where, labels, { ...options, classWeight: undefined });
     const held = options.classWeight === undefined ? data : { ...data, weights: own(plain) };
     const validate = validationOf(where, options, held, kept, take);
+    if (validate && validate.data.x !== inputs) model.prepare('fit.validationData', validate.data.x);
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
       const validation = validate && {
