@@ -1,5 +1,6 @@
 // Training as a whole: backends and thread counts agree, seeds are obeyed, the event loop stays free, memory stays flat.
 import assert from 'node:assert/strict';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateDigits } from '../src/data/digits.ts';
 import { engine, useEngine } from '../src/engine.ts';
