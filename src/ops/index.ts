@@ -120,3 +120,16 @@ export {
   tanh,
   trunc,
 } from './unary.ts';
+export {
+  type ConvOptions,
+  conv1d,
+  conv1dTranspose,
+  conv2d,
+  conv2dTranspose,
+  conv3d,
+  conv3dTranspose,
+  depthwiseConv1d,
+  depthwiseConv2d,
+} from './conv.ts';
+export { avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d, type PoolOptions } from './pool.ts';
+export type { Padding, PerDimension } from './window.ts';
