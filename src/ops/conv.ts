@@ -74,20 +74,21 @@ function forward(x: Tensor, filter: Tensor, g: Geometry): Tensor {
       ? matMul(x, reshape(filter, [g.inC, g.outC]))
       : run('conv', outputShape(g), [x, filter, undefined], [...attributesOf(g), activations.none]),
   );
-  record('conv', [out], [x, filter], (dy) => (dy ? [inputGradient(dy, filter, g), filterGradient(x, dy, g)] : []));
+  record('conv', [out], [x, filter], (dy) =>
+    dy ? [inputGradient(dy, filter, g), filterGradient(x, dy, g)] : [],
+  );
   return out;
 }
 
 function inputGradient(dy: Tensor, filter: Tensor, g: Geometry): Tensor {
   const out = stopRecording(() =>
     isPointwise(g)
-      ? reshape(
-          matMul(asRows(dy), reshape(filter, [g.inC, g.outC]), { transposeB: true }),
-          inputShape(g),
-        )
+      ? reshape(matMul(asRows(dy), reshape(filter, [g.inC, g.outC]), { transposeB: true }), inputShape(g))
       : run('convInputGrad', inputShape(g), [dy, filter], attributesOf(g)),
   );
-  record('convInputGrad', [out], [dy, filter], (dx) => (dx ? [forward(dx, filter, g), filterGradient(dx, dy, g)] : []));
+  record('convInputGrad', [out], [dy, filter], (dx) =>
+    dx ? [forward(dx, filter, g), filterGradient(dx, dy, g)] : [],
+  );
   return out;
 }
 
@@ -152,7 +153,13 @@ export function conv3d(x: Tensor, filter: Tensor, options: ConvOptions = {}): Te
   return conv('conv3d', 3, x, filter, options);
 }
 
-function depthwise(name: string, rank: number, x: Tensor, filter: Tensor, options: Omit<ConvOptions, 'groups'>): Tensor {
+function depthwise(
+  name: string,
+  rank: number,
+  x: Tensor,
+  filter: Tensor,
+  options: Omit<ConvOptions, 'groups'>,
+): Tensor {
   const where = placeName(name);
   checkRanks(where, x, filter, rank);
   const channels = x.shape.at(-1)!;
@@ -169,16 +176,30 @@ function depthwise(name: string, rank: number, x: Tensor, filter: Tensor, option
 }
 
 /** Each channel of `[batch, width, channels]` with filters of its own, `[width, channels, multiplier]`. */
-export function depthwiseConv1d(x: Tensor, filter: Tensor, options: Omit<ConvOptions, 'groups'> = {}): Tensor {
+export function depthwiseConv1d(
+  x: Tensor,
+  filter: Tensor,
+  options: Omit<ConvOptions, 'groups'> = {},
+): Tensor {
   return depthwise('depthwiseConv1d', 1, x, filter, options);
 }
 
 /** Each channel of `[batch, height, width, channels]` with filters of its own, `[height, width, channels, multiplier]`. */
-export function depthwiseConv2d(x: Tensor, filter: Tensor, options: Omit<ConvOptions, 'groups'> = {}): Tensor {
+export function depthwiseConv2d(
+  x: Tensor,
+  filter: Tensor,
+  options: Omit<ConvOptions, 'groups'> = {},
+): Tensor {
   return depthwise('depthwiseConv2d', 2, x, filter, options);
 }
 
-function transposed(name: string, rank: number, input: Tensor, kernel: Tensor, options: Omit<ConvOptions, 'groups'>): Tensor {
+function transposed(
+  name: string,
+  rank: number,
+  input: Tensor,
+  kernel: Tensor,
+  options: Omit<ConvOptions, 'groups'>,
+): Tensor {
   const where = placeName(name);
   checkRanks(where, input, kernel, rank);
   const x = cast(input, 'float32');
@@ -201,20 +222,38 @@ function transposed(name: string, rank: number, input: Tensor, kernel: Tensor, o
     dilation: perDimension(where, 'dilationRate', options.dilationRate ?? 1, rank),
     padding,
   });
-  return inputGradient(x, filter, { ...windows, batch: x.shape[0]!, inC: filter.shape.at(-2)!, outC, groups: 1 });
+  return inputGradient(x, filter, {
+    ...windows,
+    batch: x.shape[0]!,
+    inC: filter.shape.at(-2)!,
+    outC,
+    groups: 1,
+  });
 }
 
 /** The transpose of {@link conv1d}, which makes rows longer by the stride; filter `[width, outputs, channels]`. */
-export function conv1dTranspose(x: Tensor, filter: Tensor, options: Omit<ConvOptions, 'groups'> = {}): Tensor {
+export function conv1dTranspose(
+  x: Tensor,
+  filter: Tensor,
+  options: Omit<ConvOptions, 'groups'> = {},
+): Tensor {
   return transposed('conv1dTranspose', 1, x, filter, options);
 }
 
 /** The transpose of {@link conv2d}, which makes images larger by the stride; filter `[height, width, outputs, channels]`. */
-export function conv2dTranspose(x: Tensor, filter: Tensor, options: Omit<ConvOptions, 'groups'> = {}): Tensor {
+export function conv2dTranspose(
+  x: Tensor,
+  filter: Tensor,
+  options: Omit<ConvOptions, 'groups'> = {},
+): Tensor {
   return transposed('conv2dTranspose', 2, x, filter, options);
 }
 
 /** The transpose of {@link conv3d}; filter `[depth, height, width, outputs, channels]`. */
-export function conv3dTranspose(x: Tensor, filter: Tensor, options: Omit<ConvOptions, 'groups'> = {}): Tensor {
+export function conv3dTranspose(
+  x: Tensor,
+  filter: Tensor,
+  options: Omit<ConvOptions, 'groups'> = {},
+): Tensor {
   return transposed('conv3dTranspose', 3, x, filter, options);
 }

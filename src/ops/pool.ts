@@ -6,7 +6,14 @@ import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
 import { cast } from './compare.ts';
-import { asThree, checkPadding, type Padding, type PerDimension, perDimension, windowsOver } from './window.ts';
+import {
+  asThree,
+  checkPadding,
+  type Padding,
+  type PerDimension,
+  perDimension,
+  windowsOver,
+} from './window.ts';
 
 /** Options of {@link maxPool2d} and its like. */
 export interface PoolOptions {
@@ -41,20 +48,36 @@ function emitGradient(x: Tensor, y: Tensor, dy: Tensor, attributes: readonly num
   return out;
 }
 
-function pool(name: string, kind: keyof typeof poolKinds, rank: number, input: Tensor, options: PoolOptions): Tensor {
+function pool(
+  name: string,
+  kind: keyof typeof poolKinds,
+  rank: number,
+  input: Tensor,
+  options: PoolOptions,
+): Tensor {
   const where = placeName(name);
   if (input.rank !== rank + 2) {
     const space = ['width', 'height, width', 'depth, height, width'][rank - 1];
-    throw new NablaError(where, `expected input [batch, ${space}, channels], got ${showShape(input.shape)}; reshape() it`);
+    throw new NablaError(
+      where,
+      `expected input [batch, ${space}, channels], got ${showShape(input.shape)}; reshape() it`,
+    );
   }
   const x = cast(input, 'float32');
   const kernel = perDimension(where, 'poolSize', options.poolSize ?? 2, rank);
   const stride = perDimension(where, 'strides', options.strides ?? kernel, rank);
-  const padding = checkPadding(where, options.padding ?? 'valid', rank + 1);
+  // Pooling has no causal padding in any number of dimensions.
+  const padding = checkPadding(where, options.padding ?? 'valid', 2);
   const dilation = kernel.map(() => 1);
   const windows = windowsOver(where, x.shape.slice(1, -1), { kernel, stride, dilation, padding });
   const [batch, channels] = [x.shape[0]!, x.shape.at(-1)!];
-  const attributes = [poolKinds[kind], batch, ...asThree(windows.input), channels, ...asThree(windows.output)];
+  const attributes = [
+    poolKinds[kind],
+    batch,
+    ...asThree(windows.input),
+    channels,
+    ...asThree(windows.output),
+  ];
   attributes.push(...asThree(kernel), ...asThree(stride), ...asThree(windows.pad, 0));
   return emitPool(x, [batch, ...windows.output, channels], attributes, name);
 }

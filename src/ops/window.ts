@@ -25,7 +25,8 @@ export interface Windows {
 /** An option with a number for each of `rank` dimensions, checked. */
 export function perDimension(where: string, name: string, value: PerDimension, rank: number): number[] {
   const list = typeof value === 'number' ? new Array<number>(rank).fill(value) : value;
-  const good = Array.isArray(list) && list.length === rank && list.every((n) => Number.isInteger(n) && n >= 1);
+  const good =
+    Array.isArray(list) && list.length === rank && list.every((n) => Number.isInteger(n) && n >= 1);
   if (!good) {
     const expected = rank === 1 ? 'an integer >= 1' : `an integer >= 1 or ${rank} of them`;
     throw new NablaError(where, `bad ${name}, got ${describe(value)}, expected ${expected}`);
@@ -47,7 +48,12 @@ export function checkPadding(where: string, padding: unknown, rank: number): Pad
 export function windowsOver(
   where: string,
   input: Shape,
-  options: { kernel: readonly number[]; stride: readonly number[]; dilation: readonly number[]; padding: Padding },
+  options: {
+    kernel: readonly number[];
+    stride: readonly number[];
+    dilation: readonly number[];
+    padding: Padding;
+  },
 ): Windows {
   const { kernel, stride, dilation, padding } = options;
   const pad: number[] = [];
@@ -77,7 +83,12 @@ export function windowsOver(
 /** Windows of the convolution whose input gradient is a transposed convolution from `input`, as Keras sizes its result. */
 export function transposedWindows(
   input: Shape,
-  options: { kernel: readonly number[]; stride: readonly number[]; dilation: readonly number[]; padding: Padding },
+  options: {
+    kernel: readonly number[];
+    stride: readonly number[];
+    dilation: readonly number[];
+    padding: Padding;
+  },
 ): Windows {
   const { kernel, stride, dilation, padding } = options;
   const pad: number[] = [];

@@ -1,7 +1,15 @@
 // Fusion: dead nodes go, bias and activation move into the GEMM or convolution, chains of maps become one map.
 import { sameShape } from '../shape.ts';
 import type { Graph, MicroOp, Node, Value } from './graph.ts';
-import { activations, type KernelName, kernels, type MicroName, maxMapInputs, maxMicro, micro } from './kernels.ts';
+import {
+  activations,
+  type KernelName,
+  kernels,
+  type MicroName,
+  maxMapInputs,
+  maxMicro,
+  micro,
+} from './kernels.ts';
 
 /** The graph's nodes, fused, in an order that can run. */
 export function fuse(graph: Graph): Node[] {
@@ -107,7 +115,8 @@ function fuseEpilogues(nodes: readonly Node[], graph: Graph): Node[] {
         out[producer] = fused;
         producers.delete(target);
         out.push(...out.splice(producer, 1));
-        for (const [value, position] of producers) if (position > producer) producers.set(value, position - 1);
+        for (const [value, position] of producers)
+          if (position > producer) producers.set(value, position - 1);
         producers.set(result, out.length - 1);
         continue;
       }
