@@ -29,6 +29,21 @@ export {
 export { Dense, type DenseOptions, dense } from './dense.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
+  add,
+  average,
+  Concatenate,
+  type ConcatenateOptions,
+  concatenate,
+  Dot,
+  dot,
+  ElementwiseMerge,
+  MergeLayer,
+  maximum,
+  minimum,
+  multiply,
+  subtract,
+} from './merge.ts';
+export {
   averagePooling1d,
   averagePooling2d,
   averagePooling3d,
@@ -68,3 +83,4 @@ export {
   type ZeroPadding2DOptions,
   zeroPadding2d,
 } from './spatial.ts';
+export { SymbolicTensor } from './symbolic.ts';
