@@ -44,6 +44,8 @@ enum class Activation : int32_t { kNone, kRelu, kSigmoid, kTanh, kCount };
 // kCopy: rows as they are; kAffine: float32 out = row * scale + shift; kOneHot: rows of one class index become float32 rows of
 // rowSize numbers.
 enum class GatherMode : int32_t { kCopy, kAffine, kOneHot, kCount };
+// Average: over the positions inside the input; padding does not count.
+enum class PoolKind : int32_t { kMax, kAverage, kCount };
 enum class UpdateKind : int32_t { kSgd, kMomentum, kRmsprop, kAdam, kCount };
 // Bits of update's flags.
 constexpr int32_t kUpdateNesterov = 1, kUpdateCentered = 2, kUpdateAmsgrad = 4;

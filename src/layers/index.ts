@@ -1,4 +1,18 @@
 // The public names of the layers.
+
+export {
+  Conv,
+  type ConvOptions,
+  ConvTranspose,
+  type ConvTransposeOptions,
+  conv1d,
+  conv1dTranspose,
+  conv2d,
+  conv2dTranspose,
+  conv3d,
+  conv3dTranspose,
+  type WindowOptions,
+} from './conv.ts';
 export {
   ActivationLayer,
   type ActivationOptions,
@@ -29,4 +43,44 @@ export {
   multiply,
   subtract,
 } from './merge.ts';
+export {
+  averagePooling1d,
+  averagePooling2d,
+  averagePooling3d,
+  GlobalPooling,
+  type GlobalPoolingOptions,
+  globalAveragePooling1d,
+  globalAveragePooling2d,
+  globalAveragePooling3d,
+  globalMaxPooling1d,
+  globalMaxPooling2d,
+  globalMaxPooling3d,
+  maxPooling1d,
+  maxPooling2d,
+  maxPooling3d,
+  Pooling,
+  type PoolingOptions,
+} from './pooling.ts';
+export {
+  DepthwiseConv,
+  type DepthwiseConvOptions,
+  depthwiseConv1d,
+  depthwiseConv2d,
+  SeparableConv,
+  type SeparableConvOptions,
+  separableConv1d,
+  separableConv2d,
+} from './separable.ts';
+export {
+  type Borders,
+  Cropping2D,
+  type Cropping2DOptions,
+  cropping2d,
+  UpSampling2D,
+  type UpSampling2DOptions,
+  upSampling2d,
+  ZeroPadding2D,
+  type ZeroPadding2DOptions,
+  zeroPadding2d,
+} from './spatial.ts';
 export { SymbolicTensor } from './symbolic.ts';

@@ -30,6 +30,17 @@ export {
   where,
 } from './compare.ts';
 export {
+  type ConvOptions,
+  conv1d,
+  conv1dTranspose,
+  conv2d,
+  conv2dTranspose,
+  conv3d,
+  conv3dTranspose,
+  depthwiseConv1d,
+  depthwiseConv2d,
+} from './conv.ts';
+export {
   eye,
   fill,
   linspace,
@@ -45,6 +56,15 @@ export { gather, oneHot } from './gather.ts';
 export { dot, type MatMulOptions, matMul, outer } from './linalg.ts';
 export type { TensorLike } from './map.ts';
 export { dropout, logSoftmax, softmax, softmaxCrossEntropy } from './nn.ts';
+export {
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  maxPool1d,
+  maxPool2d,
+  maxPool3d,
+  type PoolOptions,
+} from './pool.ts';
 export {
   randomBernoulli,
   randomInt,
@@ -120,3 +140,4 @@ export {
   tanh,
   trunc,
 } from './unary.ts';
+export type { Padding, PerDimension } from './window.ts';

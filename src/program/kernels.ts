@@ -18,6 +18,11 @@ export const kernels = {
   scatterAdd: { opcode: 7, operands: ['out=', 'source', 'indices'], attributes: ['count', 'tableRows', 'rowSize', 'accumulate'] },
   copy: { opcode: 8, operands: ['out=', 'input'], attributes: ['rank', 'outOffset', 'inOffset', 'dims*'] },
   update: { opcode: 9, operands: ['params=', 'grads', 'state1=?', 'state2=?', 'state3=?', 'scalars', 'step', 'clip?'], attributes: ['kind', 'flags', 'beta1:f', 'beta2:f', 'epsilon:f', 'weightDecay:f'] },
+  conv: { opcode: 10, operands: ['out', 'input', 'filter', 'bias?'], attributes: ['batch', 'inD', 'inH', 'inW', 'inC', 'outD', 'outH', 'outW', 'outC', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'dilationD', 'dilationH', 'dilationW', 'padD', 'padH', 'padW', 'groups', 'activation'] },
+  convInputGrad: { opcode: 11, operands: ['out', 'dy', 'filter'], attributes: ['batch', 'inD', 'inH', 'inW', 'inC', 'outD', 'outH', 'outW', 'outC', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'dilationD', 'dilationH', 'dilationW', 'padD', 'padH', 'padW', 'groups'] },
+  convFilterGrad: { opcode: 12, operands: ['out', 'input', 'dy'], attributes: ['batch', 'inD', 'inH', 'inW', 'inC', 'outD', 'outH', 'outW', 'outC', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'dilationD', 'dilationH', 'dilationW', 'padD', 'padH', 'padW', 'groups'] },
+  pool: { opcode: 13, operands: ['out', 'input'], attributes: ['kind', 'batch', 'inD', 'inH', 'inW', 'channels', 'outD', 'outH', 'outW', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'padD', 'padH', 'padW'] },
+  poolGrad: { opcode: 14, operands: ['out', 'input', 'y', 'dy'], attributes: ['kind', 'batch', 'inD', 'inH', 'inW', 'channels', 'outD', 'outH', 'outW', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'padD', 'padH', 'padW'] },
 } as const;
 export type KernelName = keyof typeof kernels;
 
@@ -124,6 +129,10 @@ export const gatherModes = {
   copy: 0,
   affine: 1,
   oneHot: 2,
+} as const;
+export const poolKinds = {
+  max: 0,
+  average: 1,
 } as const;
 export const updateKinds = {
   sgd: 0,
