@@ -45,6 +45,8 @@ enum class Activation : int32_t { kNone, kRelu, kSigmoid, kTanh, kCount };
 // rowSize numbers.
 enum class GatherMode : int32_t { kCopy, kAffine, kOneHot, kCount };
 enum class UpdateKind : int32_t { kSgd, kMomentum, kRmsprop, kAdam, kCount };
+// kSimpleTanh, kSimpleRelu: h' = activation(sum). Gates of kLstm: input, forget, cell, output; of kGru: update, reset, candidate.
+enum class RnnKind : int32_t { kSimpleTanh, kSimpleRelu, kLstm, kGru, kCount };
 // Bits of update's flags.
 constexpr int32_t kUpdateNesterov = 1, kUpdateCentered = 2, kUpdateAmsgrad = 4;
 

@@ -18,6 +18,8 @@ export const kernels = {
   scatterAdd: { opcode: 7, operands: ['out=', 'source', 'indices'], attributes: ['count', 'tableRows', 'rowSize', 'accumulate'] },
   copy: { opcode: 8, operands: ['out=', 'input'], attributes: ['rank', 'outOffset', 'inOffset', 'dims*'] },
   update: { opcode: 9, operands: ['params=', 'grads', 'state1=?', 'state2=?', 'state3=?', 'scalars', 'step', 'clip?'], attributes: ['kind', 'flags', 'beta1:f', 'beta2:f', 'epsilon:f', 'weightDecay:f'] },
+  rnn: { opcode: 10, operands: ['y?', 'hLast', 'cLast?', 'reserve?', 'input', 'h0?', 'c0?', 'recurrent', 'bias?', 'mask?'], attributes: ['kind', 'batch', 'time', 'units', 'backwards'] },
+  rnnGrad: { opcode: 11, operands: ['dInput', 'dProduct?', 'dBias?', 'dh0?', 'dc0?', 'dy?', 'dhLast?', 'dcLast?', 'reserve', 'recurrent', 'mask?'], attributes: ['kind', 'batch', 'time', 'units', 'backwards'] },
 } as const;
 export type KernelName = keyof typeof kernels;
 
@@ -124,6 +126,12 @@ export const gatherModes = {
   copy: 0,
   affine: 1,
   oneHot: 2,
+} as const;
+export const rnnKinds = {
+  simpleTanh: 0,
+  simpleRelu: 1,
+  lstm: 2,
+  gru: 3,
 } as const;
 export const updateKinds = {
   sgd: 0,
