@@ -14,3 +14,27 @@ export {
 } from './core.ts';
 export { Dense, type DenseOptions, dense } from './dense.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
+export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
+export {
+  GRU,
+  type GRUOptions,
+  gru,
+  LSTM,
+  type LSTMOptions,
+  lstm,
+  Recurrent,
+  SimpleRNN,
+  type SimpleRNNOptions,
+  simpleRNN,
+} from './recurrent.ts';
+export {
+  Bidirectional,
+  type BidirectionalOptions,
+  bidirectional,
+  RepeatVector,
+  type RepeatVectorOptions,
+  repeatVector,
+  TimeDistributed,
+  type TimeDistributedOptions,
+  timeDistributed,
+} from './sequences.ts';

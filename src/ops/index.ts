@@ -70,6 +70,7 @@ export {
   sumSquares,
   variance,
 } from './reduce.ts';
+export { type RnnKind, type RnnOptions, type RnnResult, rnn } from './rnn.ts';
 export {
   broadcastTo,
   concat,
