@@ -1,5 +1,5 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
-import { NablaError } from '../errors.ts';
+import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
@@ -45,8 +45,16 @@ export abstract class Layer {
   private builtFor: Shape | undefined;
 
   constructor(options: LayerOptions = {}) {
+    const { inputShape } = options;
+    const good = Array.isArray(inputShape) && inputShape.every((dim) => Number.isInteger(dim) && dim >= 1);
+    if (inputShape !== undefined && !good) {
+      throw new NablaError(
+        options.name ?? 'layer',
+        `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
+      );
+    }
     this.givenName = options.name;
-    this.inputShape = options.inputShape;
+    this.inputShape = inputShape;
     this.trainable = options.trainable ?? true;
   }
 

@@ -82,7 +82,10 @@ export abstract class Model implements Disposable {
     }
     const where = `${this.name}.compile`;
     if (!Array.isArray(metrics)) {
-      throw new NablaError(where, `bad metrics, got ${describe(metrics)}, expected an array such as ['accuracy']`);
+      throw new NablaError(
+        where,
+        `bad metrics, got ${describe(metrics)}, expected an array such as ['accuracy']`,
+      );
     }
     if (this.trainerInUse?.isBusy) {
       throw new NablaError(where, 'the model is being trained or evaluated; await that call first');
@@ -90,7 +93,7 @@ export abstract class Model implements Disposable {
     const compiled = {
       optimizer: getOptimizer(where, optimizer),
       loss: getLoss(where, loss),
-      metrics: metrics.map((metric) => getMetric(where, metric)),
+      metrics: distinct(metrics.map((metric) => getMetric(where, metric))),
     };
     this.trainerInUse?.dispose();
     this.trainerInUse = undefined;
@@ -293,6 +296,17 @@ export abstract class Model implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** The metrics with names that differ, so that none hides another in logs: `metric`, `metric_1`. */
+function distinct(metrics: readonly Metric[]): Metric[] {
+  const taken = new Set(['loss']);
+  return metrics.map((metric) => {
+    let name = metric.name;
+    for (let i = 1; taken.has(name); i++) name = `${metric.name}_${i}`;
+    taken.add(name);
+    return { ...metric, name };
+  });
 }
 
 /** Throws unless the number is a positive integer. */
