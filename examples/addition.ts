@@ -71,7 +71,9 @@ const held = examples.slice(Math.floor(0.9 * examples.length));
 const train = encode(examples.slice(0, examples.length - held.length));
 const test = encode(held);
 const { name, instructionSet, threads } = backendInfo();
-console.log(`backend: ${name} (${instructionSet}, threads: ${threads}); ${examples.length} sums, ${held.length} held out`);
+console.log(
+  `backend: ${name} (${instructionSet}, threads: ${threads}); ${examples.length} sums, ${held.length} held out`,
+);
 
 const model = sequential({
   layers: [
@@ -101,7 +103,9 @@ for (const [i, { question, answer }] of held.slice(0, 10).entries()) {
 }
 const curve = history.history.val_accuracy!;
 const accuracy = curve.at(-1)!;
-console.log(`validation accuracy ${accuracy.toFixed(4)} of characters, ${right} of ${held.length} sums all right, ${history.seconds.toFixed(1)} s`);
+console.log(
+  `validation accuracy ${accuracy.toFixed(4)} of characters, ${right} of ${held.length} sums all right, ${history.seconds.toFixed(1)} s`,
+);
 
 if (args.json) {
   console.log(

@@ -55,10 +55,7 @@ console.log(
     `${testFirsts.length} from then on held out`,
 );
 const model = sequential({
-  layers: [
-    layers.lstm({ units: 64, inputShape: [window, 1] }),
-    layers.dense({ units: horizon }),
-  ],
+  layers: [layers.lstm({ units: 64, inputShape: [window, 1] }), layers.dense({ units: horizon })],
 });
 const rate = 2e-3;
 const optimizer = optimizers.adam({ learningRate: rate, clipnorm: 1 });
@@ -69,7 +66,13 @@ const history = await model.fit(train.x, train.y, {
   epochs,
   batchSize: 32,
   // The step shrinks to a tenth: the noise of single months would else move the weights to the end.
-  callbacks: [{ onEpochBegin: (epoch, control) => void (control.learningRate = rate * 0.1 ** (epoch / epochs)) }],
+  callbacks: [
+    {
+      onEpochBegin: (epoch, control) => {
+        control.learningRate = rate * 0.1 ** (epoch / epochs);
+      },
+    },
+  ],
   validationData: [test.x, test.y],
 });
 
@@ -101,7 +104,10 @@ function plot(measured: readonly number[], forecast: readonly number[], from: st
   for (let column = 0; column < width; column++) {
     const level = (values: readonly number[]) => {
       const begin = Math.floor((column * values.length) / width);
-      const part = values.slice(begin, Math.max(begin + 1, Math.floor(((column + 1) * values.length) / width)));
+      const part = values.slice(
+        begin,
+        Math.max(begin + 1, Math.floor(((column + 1) * values.length) / width)),
+      );
       const mean = part.reduce((a, b) => a + b, 0) / part.length;
       return height - 1 - Math.min(height - 1, Math.max(0, Math.round((mean / top) * (height - 1))));
     };
@@ -113,15 +119,22 @@ function plot(measured: readonly number[], forecast: readonly number[], from: st
     const label = i === 0 ? top.toFixed(0) : i === height - 1 ? '0' : '';
     return `${label.padStart(4)} |${line.join('')}`;
   });
-  return [...body, `      ${from} to ${months.at(-1)}; o measured, * forecast from the year before, @ both`].join('\n');
+  return [
+    ...body,
+    `      ${from} to ${months.at(-1)}; o measured, * forecast from the year before, @ both`,
+  ].join('\n');
 }
 
 // Each year forecast once, from all that was known before it.
 const years = every(0, testFirsts.length, horizon);
-const shown = years.flatMap((sample) => Array.from({ length: horizon }, (_, ahead) => rivals.lstm!(0, ahead, sample)));
+const shown = years.flatMap((sample) =>
+  Array.from({ length: horizon }, (_, ahead) => rivals.lstm!(0, ahead, sample)),
+);
 console.log(plot([...spots.subarray(testFrom, testFrom + shown.length)], shown, months[testFrom]!));
 const worded = Object.entries(errors).map(([rival, error]) => `${rival} ${error.toFixed(2)}`);
-console.log(`root mean squared error over ${horizon} months: ${worded.join(', ')}; ${history.seconds.toFixed(1)} s`);
+console.log(
+  `root mean squared error over ${horizon} months: ${worded.join(', ')}; ${history.seconds.toFixed(1)} s`,
+);
 
 if (args.json) {
   console.log(

@@ -30,7 +30,9 @@ setSeed(Number(args.seed));
 
 const file = join(process.env.NABLA_DATA_DIR ?? 'data', 'names', 'names.txt');
 if (!existsSync(file)) {
-  console.error(`[names] no names found, looked for ${file}; set NABLA_DATA_DIR to a folder with names/names.txt, one name a line`);
+  console.error(
+    `[names] no names found, looked for ${file}; set NABLA_DATA_DIR to a folder with names/names.txt, one name a line`,
+  );
   process.exit(1);
 }
 const names = readFileSync(file, 'utf8').trim().split(/\s+/);
@@ -85,10 +87,13 @@ function invent(model: Sequential, count: number): string[] {
 }
 
 const { name, instructionSet, threads } = backendInfo();
-console.log(`backend: ${name} (${instructionSet}, threads: ${threads}); ${train.length} names, ${held.length} held out`);
+console.log(
+  `backend: ${name} (${instructionSet}, threads: ${threads}); ${train.length} names, ${held.length} held out`,
+);
 const trainData = encode(train);
 const testData = encode(held);
-const results: Record<string, { nats: number; seconds: number; stepsPerSecond: number; names: string[] }> = {};
+const results: Record<string, { nats: number; seconds: number; stepsPerSecond: number; names: string[] }> =
+  {};
 
 for (const kind of ['simpleRNN', 'gru'] as const) {
   const model = sequential({
@@ -108,7 +113,9 @@ for (const kind of ['simpleRNN', 'gru'] as const) {
   const nats = history.history.val_loss!.at(-1)! * testData.factor;
   const known = new Set(names);
   const invented = invent(model, 20).filter((text) => text !== '' && !known.has(text));
-  console.log(`${nats.toFixed(4)} nats a character on held-out names (bigram counts: ${bigram}), ${history.seconds.toFixed(1)} s`);
+  console.log(
+    `${nats.toFixed(4)} nats a character on held-out names (bigram counts: ${bigram}), ${history.seconds.toFixed(1)} s`,
+  );
   console.log(`new names: ${invented.join(', ')}`);
   const stepsPerSecond = history.steps / history.seconds;
   results[kind] = { nats, seconds: history.seconds, stepsPerSecond, names: invented };

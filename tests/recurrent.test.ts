@@ -57,7 +57,11 @@ function make({ layer, options }: Case): Layer {
 }
 
 /** Runs `body` on a backend of its own. */
-async function on(backend: 'native' | 'wasm', threads: number, body: () => void | Promise<void>): Promise<void> {
+async function on(
+  backend: 'native' | 'wasm',
+  threads: number,
+  body: () => void | Promise<void>,
+): Promise<void> {
   const former = engine();
   const mine = await setBackend(backend, { threads });
   try {
@@ -164,7 +168,10 @@ describe('the op rnn', () => {
 
   it('refuses operands that do not fit', () => {
     assert.throws(() => rnn(draw([2, 3, 7]), draw([5, 20]), { kind: 'lstm' }), /\[rnn\] input does not fit/);
-    assert.throws(() => rnn(draw([2, 3, 5]), draw([5, 20]), { kind: 'gru' }), /recurrent matrix does not fit/);
+    assert.throws(
+      () => rnn(draw([2, 3, 5]), draw([5, 20]), { kind: 'gru' }),
+      /recurrent matrix does not fit/,
+    );
   });
 });
 
@@ -176,7 +183,8 @@ describe('recurrent layers', () => {
       [16, 16],
     ] as const) {
       const q = initializers.orthogonal()([rows, columns]);
-      const product = rows < columns ? matMul(q, q, { transposeB: true }) : matMul(q, q, { transposeA: true });
+      const product =
+        rows < columns ? matMul(q, q, { transposeB: true }) : matMul(q, q, { transposeA: true });
       const n = Math.min(rows, columns);
       const wanted = Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 1 : 0));
       assertNear(product.dataSync(), wanted, 'q q^T', 2e-6);

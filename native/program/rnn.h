@@ -1,4 +1,5 @@
-// What the rules, kernels and references of rnn and rnnGrad agree on: the number of gates and the layout of the reserve.
+// What the rules, kernels and references of rnn and rnnGrad agree on: the number of gates and the layout of
+// the reserve.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +14,19 @@ constexpr int64_t RnnGates(RnnKind kind) {
   return kind == RnnKind::kGru ? 3 : 1;
 }
 
-// Numbers a unit leaves behind at each step for the gradient: simple: the new state before a mask; LSTM: the four gates
-// i f g o; GRU: the gates z r n, and the candidate's recurrent sum that r multiplied.
+// Numbers a unit leaves behind at each step for the gradient: simple: the new state before a mask; LSTM: the
+// four gates i f g o; GRU: the gates z r n, and the candidate's recurrent sum that r multiplied.
 constexpr int64_t RnnSaved(RnnKind kind) { return kind == RnnKind::kLstm || kind == RnnKind::kGru ? 4 : 1; }
 
-// Numbers of bias a unit: a GRU has one for the input's sums and one for the recurrent ones, as Keras with reset_after.
+// Numbers of bias a unit: a GRU has one for the input's sums and one for the recurrent ones, as Keras with
+// reset_after.
 constexpr int64_t RnnBiases(RnnKind kind) { return kind == RnnKind::kGru ? 6 : RnnGates(kind); }
 
 // The attributes of both kernels, and where the sections of the reserve begin, in elements:
 //   former  [batch, time, units]           the state before each step
 //   saved   [time, batch, saved * units]   what RnnSaved counts
-//   cells   [time + 1, batch, units]       LSTM only: the cell before the first step processed and after each one
+//   cells   [time + 1, batch, units]       LSTM only: the cell before the first step processed and after each
+//   one
 struct RnnShape {
   RnnKind kind;
   int64_t batch, time, units;

@@ -1,4 +1,5 @@
-// Compares rnn and rnnGrad of every instruction set with the reference, over kinds, sizes, masks, directions and absent operands.
+// Compares rnn and rnnGrad of every instruction set with the reference, over kinds, sizes, masks, directions
+// and absent operands.
 #include "program/rnn.h"
 #include "tests/kernel_case.h"
 
@@ -10,16 +11,18 @@ struct Size {
 };
 
 // Units below, at and above vectors and panels; batches below, at and above tiles.
-constexpr Size kSizes[] = {{0, 3, 4},  {3, 0, 5},  {2, 3, 0},   {1, 1, 1},    {2, 3, 5},   {3, 4, 16},
+constexpr Size kSizes[] = {{0, 3, 4},  {3, 0, 5},   {2, 3, 0},   {1, 1, 1},   {2, 3, 5},   {3, 4, 16},
                            {5, 2, 17}, {16, 3, 33}, {33, 2, 48}, {17, 5, 64}, {4, 40, 20}, {2, 2, 129}};
 
 void TestSize(Counts& counts, std::mt19937& random, const Size& size, RnnKind kind, int options) {
   const int64_t batch = size.batch, time = size.time, units = size.units;
   const bool lstm = kind == RnnKind::kLstm, gru = kind == RnnKind::kGru;
   const bool begun = options & 1, masked = options & 2, backwards = options & 4, biased = options & 8;
-  const std::vector<int32_t> attributes = {static_cast<int32_t>(kind), size.batch, size.time, size.units, backwards};
+  const std::vector<int32_t> attributes = {static_cast<int32_t>(kind), size.batch, size.time, size.units,
+                                           backwards};
   const std::string name = " kind " + std::to_string(attributes[0]) + " [" + std::to_string(batch) + ", " +
-                           std::to_string(time) + ", " + std::to_string(units) + "] options " + std::to_string(options);
+                           std::to_string(time) + ", " + std::to_string(units) + "] options " +
+                           std::to_string(options);
   const int64_t sums = RnnGates(kind) * units;
   Instruction shapeOnly;
   shapeOnly.attributes = attributes;
@@ -28,7 +31,9 @@ void TestSize(Counts& counts, std::mt19937& random, const Size& size, RnnKind ki
   const auto optional = [&](KernelCase& test, bool there, int64_t n) {
     there ? test.Float(Floats(random, n, -1, 1)) : test.Absent();
   };
-  const auto written = [&](KernelCase& test, bool there, int64_t n) { there ? test.Float(zeros(n)) : test.Absent(); };
+  const auto written = [&](KernelCase& test, bool there, int64_t n) {
+    there ? test.Float(zeros(n)) : test.Absent();
+  };
   const float range = 1.5f / std::sqrt(1.0f + static_cast<float>(units));
   const std::vector<float> recurrent = Floats(random, units * sums, -range, range);
   const std::vector<uint8_t> mask = Integers<uint8_t>(random, batch * time, 0, 1);
@@ -46,7 +51,8 @@ void TestSize(Counts& counts, std::mt19937& random, const Size& size, RnnKind ki
   masked ? forward.Bool(mask) : forward.Absent();
   forward.Attributes(attributes).Tolerance(2e-5, 2e-5).Compare(counts);
 
-  // States, cells and gates as a forward run could have left them: between -1 and 1, the gates of LSTM and GRU above 0.
+  // States, cells and gates as a forward run could have left them: between -1 and 1, the gates of LSTM and
+  // GRU above 0.
   std::vector<float> reserve = Floats(random, shape.reserveRows() * units, -1, 1);
   if (lstm || gru) {
     const size_t end = static_cast<size_t>(shape.cellsAt());

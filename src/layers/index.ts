@@ -13,8 +13,8 @@ export {
   reshape,
 } from './core.ts';
 export { Dense, type DenseOptions, dense } from './dense.ts';
-export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
+export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
   GRU,
   type GRUOptions,

@@ -108,14 +108,22 @@ export abstract class Recurrent<O extends SimpleRNNOptions = SimpleRNNOptions> e
       recurrentInitializer = 'orthogonal',
     } = this.options;
     const sums = this.gates * units;
-    this.kernel = this.addWeight({ name: 'kernel', shape: [inputShape[1]!, sums], initializer: kernelInitializer });
+    this.kernel = this.addWeight({
+      name: 'kernel',
+      shape: [inputShape[1]!, sums],
+      initializer: kernelInitializer,
+    });
     this.recurrent = this.addWeight({
       name: 'recurrentKernel',
       shape: [units, sums],
       initializer: recurrentInitializer,
     });
     if (useBias) {
-      this.bias = this.addWeight({ name: 'bias', shape: this.biasShape(), initializer: this.biasInitializer() });
+      this.bias = this.addWeight({
+        name: 'bias',
+        shape: this.biasShape(),
+        initializer: this.biasInitializer(),
+      });
     }
   }
 

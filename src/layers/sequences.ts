@@ -28,7 +28,10 @@ export class RepeatVector extends Layer {
 
   override computeOutputShape(inputShape: Shape): number[] {
     if (inputShape.length !== 1) {
-      throw new NablaError(this.name, `expected samples [features], got ${showShape(inputShape)}; flatten() them`);
+      throw new NablaError(
+        this.name,
+        `expected samples [features], got ${showShape(inputShape)}; flatten() them`,
+      );
     }
     return [this.n, inputShape[0]!];
   }
@@ -117,7 +120,10 @@ export class Bidirectional extends Layer {
     super(options);
     const { layer, mergeMode = 'concat' } = options;
     if (!(layer instanceof Recurrent)) {
-      throw new NablaError(this.name, `expected a recurrent layer, got ${describe(layer)}; use layers.lstm()`);
+      throw new NablaError(
+        this.name,
+        `expected a recurrent layer, got ${describe(layer)}; use layers.lstm()`,
+      );
     }
     if (!Object.hasOwn(merges, mergeMode)) {
       throw new NablaError(
@@ -157,5 +163,8 @@ export function bidirectional(options: BidirectionalOptions): Bidirectional {
 
 function checkLayer(where: string, layer: Layer): Layer {
   if (layer instanceof Layer) return layer;
-  throw new NablaError(where, `expected a layer, got ${describe(layer)}; make one with layers.dense() and the like`);
+  throw new NablaError(
+    where,
+    `expected a layer, got ${describe(layer)}; make one with layers.dense() and the like`,
+  );
 }

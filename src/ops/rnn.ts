@@ -12,7 +12,10 @@ import { reshape } from './shape.ts';
 export type RnnKind = keyof typeof rnnKinds;
 
 /** Sums that a unit takes in at each step, in Keras' order: LSTM input, forget, cell, output; GRU update, reset, candidate. */
-export const rnnGates = { simpleTanh: 1, simpleRelu: 1, lstm: 4, gru: 3 } as const satisfies Record<RnnKind, number>;
+export const rnnGates = { simpleTanh: 1, simpleRelu: 1, lstm: 4, gru: 3 } as const satisfies Record<
+  RnnKind,
+  number
+>;
 /** Numbers of bias a unit; a GRU's second three are added to the recurrent product. */
 export const rnnBiases = { ...rnnGates, gru: 6 } as const;
 // Numbers a unit and a step that the gradient needs, as native/program/rnn.h.
@@ -87,7 +90,8 @@ function checkOperands(input: Tensor, recurrent: Tensor, options: RnnOptions): [
   const gates = rnnGates[kind];
   const units = recurrent.shape[0] ?? 0;
   const expect = (name: string, got: Tensor | undefined, dtype: string, ...shapes: Shape[]) => {
-    if (got === undefined || (got.dtype === dtype && shapes.some((shape) => sameShape(got.shape, shape)))) return;
+    if (got === undefined || (got.dtype === dtype && shapes.some((shape) => sameShape(got.shape, shape))))
+      return;
     throw new NablaError(
       where,
       `${name} does not fit, got ${got}, expected ${dtype}${shapes.map(showShape).join(' or ')}`,

@@ -1,5 +1,5 @@
-// rnnGrad: the gradient of whole sequences, backward through time. The gates' gradients of a tile of rows are made in the
-// first cache and multiplied with the transposed recurrent matrix from there.
+// rnnGrad: the gradient of whole sequences, backward through time. The gates' gradients of a tile of rows are
+// made in the first cache and multiplied with the transposed recurrent matrix from there.
 #include "cpu/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/rnn-grad.cpp"
@@ -151,7 +151,8 @@ void PackTransposed(const RnnShape& shape, const float* recurrent, float* to) {
   }
 }
 
-// Rows of `to` from `from` (zeros where that is null), and zeros up to the end of each row, where tiles add to them.
+// Rows of `to` from `from` (zeros where that is null), and zeros up to the end of each row, where tiles add
+// to them.
 void Begin(const float* from, float* to, int64_t stride, int64_t units, int64_t begin, int64_t end) {
   for (int64_t b = begin; b < end; b++) {
     std::fill_n(to + b * stride, stride, 0.0f);
@@ -166,7 +167,9 @@ void End(const float* from, float* to, int64_t stride, int64_t units, int64_t be
 
 template <RnnKind kKind>
 void RunKind(const Call& call, const Backward& f, float* scratch) {
-  const auto pointer = [&](size_t i) { return call.operand(i).present ? call.operand(i).as<float>() : nullptr; };
+  const auto pointer = [&](size_t i) {
+    return call.operand(i).present ? call.operand(i).as<float>() : nullptr;
+  };
   const RnnShape& shape = f.shape;
   const int64_t tileSize = nabla::rnn::BackwardTile(shape), biasSize = nabla::rnn::BackwardBias(shape);
   float* biases = scratch + call.pool.threads() * tileSize;

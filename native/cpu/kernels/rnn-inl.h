@@ -1,4 +1,5 @@
-// What rnn and rnnGrad share for one instruction set: rows cut into tiles, and loads and stores of a vector of units.
+// What rnn and rnnGrad share for one instruction set: rows cut into tiles, and loads and stores of a vector
+// of units.
 //
 // Included once for every instruction set, as Highway's own "-inl.h" headers are.
 #if defined(NABLA_CPU_KERNELS_RNN_INL_H_) == defined(HWY_TARGET_TOGGLE)

@@ -11,7 +11,8 @@ namespace rnn {
 
 // At least any instruction set's tile: its rows, and the columns of its panels.
 constexpr int64_t kMostRows = 14, kMostColumns = 32;
-// Floats between rows: half a line more than whole panels, so that rows of 2^n units do not share one set of the cache.
+// Floats between rows: half a line more than whole panels, so that rows of 2^n units do not share one set of
+// the cache.
 constexpr int64_t kSkew = 16;
 
 constexpr int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
@@ -34,7 +35,9 @@ inline int64_t ForwardTile() { return 4 * kMostRows * kMostColumns; }
 inline int64_t BackwardStates(const RnnShape& shape) { return shape.batch * StateStride(shape) * 2; }
 // The gradients of one tile of rows, and one thread's share of the bias's gradient.
 inline int64_t BackwardTile(const RnnShape& shape) { return kMostRows * GradStride(shape); }
-inline int64_t BackwardBias(const RnnShape& shape) { return RoundUp(RnnBiases(shape.kind) * shape.units, 16); }
+inline int64_t BackwardBias(const RnnShape& shape) {
+  return RoundUp(RnnBiases(shape.kind) * shape.units, 16);
+}
 
 // Rows of the batch that are worth a thread: a few, so that tiles are not flat, and enough for some 30 us.
 inline int64_t RowGrain(const RnnShape& shape) {

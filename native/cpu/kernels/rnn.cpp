@@ -1,5 +1,5 @@
-// rnn: whole sequences of simple, LSTM and GRU units. A tile of recurrent sums is computed as the matrix product computes
-// it and turned into states while it is in the first cache.
+// rnn: whole sequences of simple, LSTM and GRU units. A tile of recurrent sums is computed as the matrix
+// product computes it and turned into states while it is in the first cache.
 #include "cpu/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/rnn.cpp"
@@ -55,7 +55,8 @@ HWY_NOINLINE void StepVector(const Forward& f, const Place& at) {
   for (int i = 0; i < at.rows; i++) {
     const int64_t b = at.row + i, sample = b * f.shape.time + at.time;
     const float* x = f.input + sample * f.shape.sums() + at.unit;
-    const auto input = [&](int g) HWY_ATTR { return hn::Add(Load<kWhole>(x + g * units, at.count), bias[g]); };
+    const auto input = [&](int g)
+                           HWY_ATTR { return hn::Add(Load<kWhole>(x + g * units, at.count), bias[g]); };
     const auto product = [&](int g) HWY_ATTR {
       return hn::LoadU(TagF(), at.product + (g * kTileRows + i) * kPanel);
     };
@@ -91,7 +92,8 @@ HWY_NOINLINE void StepVector(const Forward& f, const Place& at) {
     if (f.former != nullptr) {
       Store<kWhole>(former, f.former + sample * units + at.unit, at.count);
       float* to = f.saved + (at.time * f.shape.batch + b) * f.shape.saved() + at.unit;
-      for (int g = 0; g < static_cast<int>(RnnSaved(kKind)); g++) Store<kWhole>(saved[g], to + g * units, at.count);
+      for (int g = 0; g < static_cast<int>(RnnSaved(kKind)); g++)
+        Store<kWhole>(saved[g], to + g * units, at.count);
     }
   }
 }
@@ -139,7 +141,8 @@ void RunRows(const Forward& f, int64_t begin, int64_t end, float* product) {
   }
 }
 
-// Panel after panel of the recurrent matrix: the columns of kPanel units, gate after gate, zeros after the last unit.
+// Panel after panel of the recurrent matrix: the columns of kPanel units, gate after gate, zeros after the
+// last unit.
 void Pack(const RnnShape& shape, const float* recurrent, float* to) {
   const int64_t gates = RnnGates(shape.kind), units = shape.units, sums = shape.sums();
   for (int64_t unit = 0; unit < units; unit += kPanel) {
@@ -166,7 +169,8 @@ void RunKind(const Call& call, Forward& f) {
   const RnnShape& shape = f.shape;
   const float* h0 = call.operand(5).present ? call.operand(5).as<float>() : nullptr;
   const float* c0 = call.operand(6).present ? call.operand(6).as<float>() : nullptr;
-  float* products = reinterpret_cast<float*>(call.scratch) + nabla::rnn::PackedSize(shape) + nabla::rnn::ForwardStates(shape);
+  float* products = reinterpret_cast<float*>(call.scratch) + nabla::rnn::PackedSize(shape) +
+                    nabla::rnn::ForwardStates(shape);
   ParallelFor(call.pool, shape.batch, nabla::rnn::RowGrain(shape), [&](int64_t begin, int64_t end, int part) {
     const int64_t units = shape.units;
     Begin(h0, f.states[0], f.stride, units, begin, end);
@@ -185,7 +189,9 @@ void RunKind(const Call& call, Forward& f) {
 }  // namespace rnn
 
 void RunRnn(const Call& call) {
-  const auto pointer = [&](size_t i) { return call.operand(i).present ? call.operand(i).as<float>() : nullptr; };
+  const auto pointer = [&](size_t i) {
+    return call.operand(i).present ? call.operand(i).as<float>() : nullptr;
+  };
   rnn::Forward f{.shape = RnnShape(call.instruction)};
   f.y = pointer(0);
   f.hLast = pointer(1);
@@ -232,8 +238,8 @@ namespace nabla {
 
 size_t ScratchRnn(const Instruction& instruction, int threads) {
   const RnnShape shape(instruction);
-  return sizeof(float) *
-         static_cast<size_t>(rnn::PackedSize(shape) + rnn::ForwardStates(shape) + threads * rnn::ForwardTile());
+  return sizeof(float) * static_cast<size_t>(rnn::PackedSize(shape) + rnn::ForwardStates(shape) +
+                                             threads * rnn::ForwardTile());
 }
 
 }  // namespace nabla

@@ -33,7 +33,8 @@ void RunRnn(const Call& call) {
     for (int64_t u = 0; u < units; ++u) {
       h[u] = h0 != nullptr ? h0[b * units + u] : 0;
       c[u] = c0 != nullptr ? c0[b * units + u] : 0;
-      if (reserve != nullptr && s.kind == RnnKind::kLstm) reserve[s.cellsAt() + b * units + u] = static_cast<float>(c[u]);
+      if (reserve != nullptr && s.kind == RnnKind::kLstm)
+        reserve[s.cellsAt() + b * units + u] = static_cast<float>(c[u]);
     }
     for (int64_t step = 0; step < s.time; ++step) {
       const int64_t t = s.timeOf(step);
@@ -46,17 +47,21 @@ void RunRnn(const Call& call) {
       const float* x = input + (b * s.time + t) * sums;
       for (int64_t u = 0; u < units; ++u) {
         double saved[4] = {};
-        const auto sum = [&](int64_t g) { return x[g * units + u] + product[g * units + u] + (bias != nullptr ? bias[g * units + u] : 0); };
+        const auto sum = [&](int64_t g) {
+          return x[g * units + u] + product[g * units + u] + (bias != nullptr ? bias[g * units + u] : 0);
+        };
         double next = 0, cell = 0;
         if (s.kind == RnnKind::kLstm) {
-          saved[0] = Sigmoid(sum(0)), saved[1] = Sigmoid(sum(1)), saved[2] = std::tanh(sum(2)), saved[3] = Sigmoid(sum(3));
+          saved[0] = Sigmoid(sum(0)), saved[1] = Sigmoid(sum(1)), saved[2] = std::tanh(sum(2)),
+          saved[3] = Sigmoid(sum(3));
           cell = saved[1] * c[u] + saved[0] * saved[2];
           next = saved[3] * std::tanh(cell);
         } else if (s.kind == RnnKind::kGru) {
           const auto second = [&](int64_t g) { return bias != nullptr ? bias[(3 + g) * units + u] : 0; };
           saved[0] = Sigmoid(sum(0) + second(0)), saved[1] = Sigmoid(sum(1) + second(1));
           saved[3] = product[2 * units + u] + second(2);
-          saved[2] = std::tanh(x[2 * units + u] + (bias != nullptr ? bias[2 * units + u] : 0) + saved[1] * saved[3]);
+          saved[2] =
+              std::tanh(x[2 * units + u] + (bias != nullptr ? bias[2 * units + u] : 0) + saved[1] * saved[3]);
           next = saved[0] * former[u] + (1 - saved[0]) * saved[2];
         } else {
           next = s.kind == RnnKind::kSimpleTanh ? std::tanh(sum(0)) : sum(0) < 0 ? 0 : sum(0);
@@ -102,15 +107,20 @@ void RunRnnGrad(const Call& call) {
       const int64_t t = s.timeOf(step), row = b * s.time + t;
       const bool counts = Counts(call, 10, row);
       for (int64_t u = 0; u < units; ++u) {
-        const auto saved = [&](int64_t i) -> double { return reserve[s.savedAt() + (t * s.batch + b) * s.saved() + i * units + u]; };
-        const auto cell = [&](int64_t at) -> double { return reserve[s.cellsAt() + (at * s.batch + b) * units + u]; };
+        const auto saved = [&](int64_t i) -> double {
+          return reserve[s.savedAt() + (t * s.batch + b) * s.saved() + i * units + u];
+        };
+        const auto cell = [&](int64_t at) -> double {
+          return reserve[s.cellsAt() + (at * s.batch + b) * units + u];
+        };
         const double former = reserve[row * units + u];
         const double d = dh[u] + (dy != nullptr ? dy[row * units + u] : 0);
         double grads[4] = {}, candidate = 0, carried = 0;
         if (!counts) {
           carried = d;
         } else if (s.kind == RnnKind::kLstm) {
-          const double i = saved(0), f = saved(1), g = saved(2), o = saved(3), squashed = std::tanh(cell(step + 1));
+          const double i = saved(0), f = saved(1), g = saved(2), o = saved(3),
+                       squashed = std::tanh(cell(step + 1));
           const double dCell = dc[u] + d * o * (1 - squashed * squashed);
           grads[0] = dCell * g * i * (1 - i);
           grads[1] = dCell * cell(step) * f * (1 - f);

@@ -32,18 +32,21 @@ bool MaskFits(const Operand& mask, const RnnShape& shape) {
 }  // namespace
 
 std::string CheckRnn(const Instruction& instruction) {
-  if (std::string wrong = CheckCounts(instruction, 10, 5, {0, 2, 3, 5, 6, 8, 9}); !wrong.empty()) return wrong;
+  if (std::string wrong = CheckCounts(instruction, 10, 5, {0, 2, 3, 5, 6, 8, 9}); !wrong.empty())
+    return wrong;
   if (std::string wrong = CheckShape(instruction); !wrong.empty()) return wrong;
   const RnnShape shape(instruction);
   const auto& operands = instruction.operands;
   const bool lstm = shape.kind == RnnKind::kLstm;
   if (!lstm && (operands[2].present || operands[6].present)) return "only an LSTM has cells";
-  if (!Fits(operands[0], {shape.batch, shape.time, shape.units})) return "y is not float32 [batch, time, units]";
+  if (!Fits(operands[0], {shape.batch, shape.time, shape.units}))
+    return "y is not float32 [batch, time, units]";
   for (size_t i : {1, 2, 5, 6}) {
     if (!Fits(operands[i], {shape.batch, shape.units})) return "a state is not float32 [batch, units]";
   }
   if (!Fits(operands[3], {shape.reserveRows(), shape.units})) return "reserve does not fit kind and sizes";
-  if (!Fits(operands[4], {shape.batch, shape.time, shape.sums()})) return "input is not float32 [batch, time, sums]";
+  if (!Fits(operands[4], {shape.batch, shape.time, shape.sums()}))
+    return "input is not float32 [batch, time, sums]";
   if (!Fits(operands[7], {shape.units, shape.sums()})) return "recurrent is not float32 [units, sums]";
   if (!Fits(operands[8], {RnnBiases(shape.kind), shape.units})) return "bias does not fit kind and units";
   if (!MaskFits(operands[9], shape)) return "mask is not bool [batch, time]";
@@ -51,13 +54,15 @@ std::string CheckRnn(const Instruction& instruction) {
 }
 
 std::string CheckRnnGrad(const Instruction& instruction) {
-  if (std::string wrong = CheckCounts(instruction, 11, 5, {1, 2, 3, 4, 5, 6, 7, 10}); !wrong.empty()) return wrong;
+  if (std::string wrong = CheckCounts(instruction, 11, 5, {1, 2, 3, 4, 5, 6, 7, 10}); !wrong.empty())
+    return wrong;
   if (std::string wrong = CheckShape(instruction); !wrong.empty()) return wrong;
   const RnnShape shape(instruction);
   const auto& operands = instruction.operands;
   const bool lstm = shape.kind == RnnKind::kLstm;
   if (!lstm && (operands[4].present || operands[7].present)) return "only an LSTM has cells";
-  if (operands[1].present != (shape.kind == RnnKind::kGru)) return "dProduct goes with a GRU, and only with it";
+  if (operands[1].present != (shape.kind == RnnKind::kGru))
+    return "dProduct goes with a GRU, and only with it";
   for (size_t i : {0, 1}) {
     if (!Fits(operands[i], {shape.batch, shape.time, shape.sums()})) {
       return "dInput or dProduct is not float32 [batch, time, sums]";
@@ -67,7 +72,8 @@ std::string CheckRnnGrad(const Instruction& instruction) {
   for (size_t i : {3, 4, 6, 7}) {
     if (!Fits(operands[i], {shape.batch, shape.units})) return "a state is not float32 [batch, units]";
   }
-  if (!Fits(operands[5], {shape.batch, shape.time, shape.units})) return "dy is not float32 [batch, time, units]";
+  if (!Fits(operands[5], {shape.batch, shape.time, shape.units}))
+    return "dy is not float32 [batch, time, units]";
   if (!Fits(operands[8], {shape.reserveRows(), shape.units})) return "reserve does not fit kind and sizes";
   if (!Fits(operands[9], {shape.units, shape.sums()})) return "recurrent is not float32 [units, sums]";
   if (!MaskFits(operands[10], shape)) return "mask is not bool [batch, time]";
