@@ -16,6 +16,12 @@ namespace HWY_NAMESPACE {
 namespace rnn {
 namespace {
 
+// Gradients that fade along a sequence end as denormal numbers, with which every product takes a hundred times as long:
+// below this they count as 0.
+constexpr float kFaded = 1e-32f;
+
+HWY_INLINE VecF DropFaded(VecF x) { return hn::IfThenZeroElse(hn::Lt(hn::Abs(x), Splat(kFaded)), x); }
+
 struct Backward {
   RnnShape shape;
   float* dInput = nullptr;
@@ -50,7 +56,7 @@ HWY_NOINLINE void StepVector(const Backward& f, const Place& at) {
   for (int i = 0; i < at.rows; i++) {
     const int64_t b = at.row + i, sample = b * f.shape.time + at.time;
     float* dh = f.dh + b * f.stride + at.unit;
-    VecF d = hn::LoadU(TagF(), dh);
+    VecF d = DropFaded(hn::LoadU(TagF(), dh));
     if (f.dy != nullptr) d = hn::Add(d, Load<kWhole>(f.dy + sample * units + at.unit, at.count));
     VecF grads[kGates];
     for (VecF& grad : grads) grad = Splat(0);
@@ -72,7 +78,7 @@ HWY_NOINLINE void StepVector(const Backward& f, const Place& at) {
         grads[1] = hn::Mul(toForget, hn::NegMulAdd(forget, forget, forget));
         grads[2] = hn::Mul(hn::Mul(dCell, in), hn::NegMulAdd(cell, cell, one));
         grads[3] = hn::Mul(hn::Mul(d, squashed), hn::NegMulAdd(out, out, out));
-        hn::StoreU(hn::Mul(dCell, forget), TagF(), dc);
+        hn::StoreU(DropFaded(hn::Mul(dCell, forget)), TagF(), dc);
       } else if constexpr (kKind == RnnKind::kGru) {
         const VecF update = saved(0), reset = saved(1), state = saved(2), product = saved(3);
         const VecF former = Load<kWhole>(f.former + sample * units + at.unit, at.count);
