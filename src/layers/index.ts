@@ -38,3 +38,19 @@ export {
   type TimeDistributedOptions,
   timeDistributed,
 } from './sequences.ts';
+export {
+  add,
+  average,
+  Concatenate,
+  type ConcatenateOptions,
+  concatenate,
+  Dot,
+  dot,
+  ElementwiseMerge,
+  MergeLayer,
+  maximum,
+  minimum,
+  multiply,
+  subtract,
+} from './merge.ts';
+export { SymbolicTensor } from './symbolic.ts';
