@@ -16,6 +16,21 @@ export { Dense, type DenseOptions, dense } from './dense.ts';
 export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
+  add,
+  average,
+  Concatenate,
+  type ConcatenateOptions,
+  concatenate,
+  Dot,
+  dot,
+  ElementwiseMerge,
+  MergeLayer,
+  maximum,
+  minimum,
+  multiply,
+  subtract,
+} from './merge.ts';
+export {
   GRU,
   type GRUOptions,
   gru,
@@ -38,19 +53,4 @@ export {
   type TimeDistributedOptions,
   timeDistributed,
 } from './sequences.ts';
-export {
-  add,
-  average,
-  Concatenate,
-  type ConcatenateOptions,
-  concatenate,
-  Dot,
-  dot,
-  ElementwiseMerge,
-  MergeLayer,
-  maximum,
-  minimum,
-  multiply,
-  subtract,
-} from './merge.ts';
 export { SymbolicTensor } from './symbolic.ts';

@@ -16,8 +16,8 @@ namespace HWY_NAMESPACE {
 namespace rnn {
 namespace {
 
-// Gradients that fade along a sequence end as denormal numbers, with which every product takes a hundred times as long:
-// below this they count as 0.
+// Gradients that fade along a sequence end as denormal numbers, with which every product takes a hundred
+// times as long: below this they count as 0.
 constexpr float kFaded = 1e-32f;
 
 HWY_INLINE VecF DropFaded(VecF x) { return hn::IfThenZeroElse(hn::Lt(hn::Abs(x), Splat(kFaded)), x); }
@@ -114,6 +114,31 @@ HWY_NOINLINE void StepVector(const Backward& f, const Place& at) {
   }
 }
 
+// Asks for the memory that the step before this one reads and writes in the same rows, for the units of one
+// panel: rows that lie far apart, which no processor foresees.
+template <RnnKind kKind>
+HWY_INLINE void AskFor(const Backward& f, const Place& at, int64_t unit, int vectors) {
+  const int64_t units = f.shape.units, step = at.step - 1, time = f.shape.timeOf(step);
+  for (int i = 0; i < at.rows; i++) {
+    const int64_t b = at.row + i, sample = b * f.shape.time + time;
+    for (int v = 0; v < vectors; v++) {
+      const int64_t from = unit + v * kLanes;
+      for (int64_t g = 0; g < RnnSaved(kKind); g++) {
+        __builtin_prefetch(f.saved + (time * f.shape.batch + b) * f.shape.saved() + g * units + from, 0, 2);
+      }
+      for (int64_t g = 0; g < RnnGates(kKind); g++) {
+        __builtin_prefetch(f.dInput + sample * f.shape.sums() + g * units + from, 1, 2);
+        if (kKind == RnnKind::kGru)
+          __builtin_prefetch(f.dProduct + sample * f.shape.sums() + g * units + from, 1, 2);
+      }
+      if (kKind == RnnKind::kGru) __builtin_prefetch(f.former + sample * units + from, 0, 2);
+      if (kKind == RnnKind::kLstm)
+        __builtin_prefetch(f.cells + (step * f.shape.batch + b) * units + from, 0, 2);
+      if (f.dy != nullptr) __builtin_prefetch(f.dy + sample * units + from, 0, 2);
+    }
+  }
+}
+
 // All steps of the samples [begin, end), the last first.
 template <RnnKind kKind>
 void RunRows(const Backward& f, int64_t begin, int64_t end, float* grads, float* dBias) {
@@ -137,9 +162,11 @@ void RunRows(const Backward& f, int64_t begin, int64_t end, float* grads, float*
       tile.last = kLanes;
       const float* panel = f.packed;
       for (int64_t unit = 0; unit < units; unit += kPanel, panel += sums * kPanel) {
+        const int vectors = VectorsAt(unit, units);
+        if (step > 0) AskFor<kKind>(f, at, unit, vectors);
         tile.b = panel;
         tile.out = f.dh + row * f.stride + unit;
-        gemm::FindTile(rows, VectorsAt(unit, units))(tile);
+        gemm::FindTile(rows, vectors)(tile);
       }
     });
   }

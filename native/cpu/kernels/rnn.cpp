@@ -98,6 +98,23 @@ HWY_NOINLINE void StepVector(const Forward& f, const Place& at) {
   }
 }
 
+// Asks for the memory of one gate that StepVector is going to read and write: rows that lie far apart, which
+// no processor foresees. The matrix product in between gives it time to come.
+HWY_INLINE void AskFor(const Forward& f, const Place& at, int gate, int vectors) {
+  const int64_t units = f.shape.units;
+  for (int i = 0; i < at.rows; i++) {
+    const int64_t b = at.row + i, sample = b * f.shape.time + at.time;
+    for (int64_t unit = at.unit; unit < at.unit + vectors * kLanes; unit += kLanes) {
+      __builtin_prefetch(f.input + sample * f.shape.sums() + gate * units + unit);
+      if (f.saved == nullptr) continue;
+      __builtin_prefetch(f.saved + (at.time * f.shape.batch + b) * f.shape.saved() + gate * units + unit, 1);
+      if (gate > 0) continue;
+      __builtin_prefetch(f.former + sample * units + unit, 1);
+      if (f.cells != nullptr) __builtin_prefetch(f.cells + (at.step + 1) * f.cellStep + b * units + unit, 1);
+    }
+  }
+}
+
 // All steps of the samples [begin, end).
 template <RnnKind kKind>
 void RunRows(const Forward& f, int64_t begin, int64_t end, float* product) {
@@ -123,13 +140,15 @@ void RunRows(const Forward& f, int64_t begin, int64_t end, float* product) {
         tile.raw = true;
         tile.last = kLanes;
         const gemm::TileFn run = gemm::FindTile(rows, vectors);
+        at.row = row;
+        at.rows = rows;
+        at.unit = unit;
         for (int g = 0; g < kGates; g++) {
+          AskFor(f, at, g, vectors);
           tile.b = panels + g * units * kPanel;
           tile.out = product + g * kTileRows * kPanel;
           run(tile);
         }
-        at.row = row;
-        at.rows = rows;
         for (int v = 0; v < vectors; v++) {
           at.unit = unit + v * kLanes;
           at.count = static_cast<int>(HWY_MIN(units - at.unit, kLanes));
