@@ -64,6 +64,7 @@ export const reduceKinds = ${indexed(enumeration(header, 'ReduceKind'))} as cons
 export const activations = ${indexed(enumeration(header, 'Activation'))} as const;
 export const gatherModes = ${indexed(enumeration(header, 'GatherMode'))} as const;
 export const poolKinds = ${indexed(enumeration(header, 'PoolKind'))} as const;
+export const rnnKinds = ${indexed(enumeration(header, 'RnnKind'))} as const;
 export const updateKinds = ${indexed(enumeration(header, 'UpdateKind'))} as const;
 export const updateFlags = { nesterov: ${constant('kUpdateNesterov')}, centered: ${constant('kUpdateCentered')}, amsgrad: ${constant('kUpdateAmsgrad')} } as const;
 `;

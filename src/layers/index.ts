@@ -27,6 +27,7 @@ export {
   reshape,
 } from './core.ts';
 export { Dense, type DenseOptions, dense } from './dense.ts';
+export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
   add,
@@ -83,4 +84,27 @@ export {
   type ZeroPadding2DOptions,
   zeroPadding2d,
 } from './spatial.ts';
+export {
+  GRU,
+  type GRUOptions,
+  gru,
+  LSTM,
+  type LSTMOptions,
+  lstm,
+  Recurrent,
+  SimpleRNN,
+  type SimpleRNNOptions,
+  simpleRNN,
+} from './recurrent.ts';
+export {
+  Bidirectional,
+  type BidirectionalOptions,
+  bidirectional,
+  RepeatVector,
+  type RepeatVectorOptions,
+  repeatVector,
+  TimeDistributed,
+  type TimeDistributedOptions,
+  timeDistributed,
+} from './sequences.ts';
 export { SymbolicTensor } from './symbolic.ts';

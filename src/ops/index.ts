@@ -90,6 +90,7 @@ export {
   sumSquares,
   variance,
 } from './reduce.ts';
+export { type RnnKind, type RnnOptions, type RnnResult, rnn } from './rnn.ts';
 export {
   broadcastTo,
   concat,

@@ -60,10 +60,17 @@ function product(a: Tensor, b: Tensor, transA: boolean, transB: boolean): Tensor
   record(where, [out], [a, b], (dy) => {
     if (dy === undefined) return [];
     const da = transA ? product(b, dy, transB, true) : product(dy, b, false, !transB);
-    const db = transB ? product(dy, a, true, transA) : product(a, dy, !transA, false);
+    // Where one matrix serves all of a, its gradient is one tall product, not the sum of many.
+    const [x, g] = b.rank === 2 && !transA && a.rank > 2 ? [asMatrix(a), asMatrix(dy)] : [a, dy];
+    const db = transB ? product(g, x, true, transA) : product(x, g, !transA, false);
     return [sumTo(da, a.shape), sumTo(db, b.shape)];
   });
   return out;
+}
+
+/** All but the last dimension as one. */
+function asMatrix(x: Tensor): Tensor {
+  return reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 }
 
 function batched(

@@ -23,6 +23,8 @@ export const kernels = {
   convFilterGrad: { opcode: 12, operands: ['out', 'input', 'dy'], attributes: ['batch', 'inD', 'inH', 'inW', 'inC', 'outD', 'outH', 'outW', 'outC', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'dilationD', 'dilationH', 'dilationW', 'padD', 'padH', 'padW', 'groups'] },
   pool: { opcode: 13, operands: ['out', 'input'], attributes: ['kind', 'batch', 'inD', 'inH', 'inW', 'channels', 'outD', 'outH', 'outW', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'padD', 'padH', 'padW'] },
   poolGrad: { opcode: 14, operands: ['out', 'input', 'y', 'dy'], attributes: ['kind', 'batch', 'inD', 'inH', 'inW', 'channels', 'outD', 'outH', 'outW', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'padD', 'padH', 'padW'] },
+  rnn: { opcode: 15, operands: ['y?', 'hLast', 'cLast?', 'reserve?', 'input', 'h0?', 'c0?', 'recurrent', 'bias?', 'mask?'], attributes: ['kind', 'batch', 'time', 'units', 'backwards'] },
+  rnnGrad: { opcode: 16, operands: ['dInput', 'dProduct?', 'dBias?', 'dh0?', 'dc0?', 'dy?', 'dhLast?', 'dcLast?', 'reserve', 'recurrent', 'mask?'], attributes: ['kind', 'batch', 'time', 'units', 'backwards'] },
 } as const;
 export type KernelName = keyof typeof kernels;
 
@@ -133,6 +135,12 @@ export const gatherModes = {
 export const poolKinds = {
   max: 0,
   average: 1,
+} as const;
+export const rnnKinds = {
+  simpleTanh: 0,
+  simpleRelu: 1,
+  lstm: 2,
+  gru: 3,
 } as const;
 export const updateKinds = {
   sgd: 0,

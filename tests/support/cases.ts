@@ -5,6 +5,7 @@ import { arithmeticCases } from './cases-arithmetic.ts';
 import { convolutionCases } from './cases-conv.ts';
 import { creationCases } from './cases-creation.ts';
 import { networkCases } from './cases-network.ts';
+import { recurrentCases } from './cases-recurrent.ts';
 import { reduceCases } from './cases-reduce.ts';
 import { shapeCases } from './cases-shape.ts';
 import { unaryCases } from './cases-unary.ts';
@@ -15,6 +16,7 @@ export const cases: readonly Case[] = [
   ...shapeCases,
   ...reduceCases,
   ...networkCases,
+  ...recurrentCases,
   ...creationCases,
   ...convolutionCases,
 ];
