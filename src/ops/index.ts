@@ -120,3 +120,42 @@ export {
   tanh,
   trunc,
 } from './unary.ts';
+export {
+  celu,
+  elu,
+  gelu,
+  hardShrink,
+  hardSigmoid,
+  hardSilu,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  relu6,
+  selu,
+  silu,
+  softShrink,
+  softsign,
+  squareplus,
+  tanhShrink,
+} from './activation.ts';
+export {
+  type AttentionOptions,
+  causalMask,
+  type FusedHeads,
+  fusedCrossAttention,
+  fusedSelfAttention,
+  type RotaryOptions,
+  rotaryEmbedding,
+  scaledDotProductAttention,
+  sinusoidalPositions,
+} from './attention.ts';
+export {
+  type BatchNormalized,
+  batchNormalize,
+  layerNormalize,
+  type NormalizeOptions,
+  normalizeWith,
+  rmsNormalize,
+  unitNormalize,
+} from './normalize.ts';

@@ -18,6 +18,10 @@ export const kernels = {
   scatterAdd: { opcode: 7, operands: ['out=', 'source', 'indices'], attributes: ['count', 'tableRows', 'rowSize', 'accumulate'] },
   copy: { opcode: 8, operands: ['out=', 'input'], attributes: ['rank', 'outOffset', 'inOffset', 'dims*'] },
   update: { opcode: 9, operands: ['params=', 'grads', 'state1=?', 'state2=?', 'state3=?', 'scalars', 'step', 'clip?'], attributes: ['kind', 'flags', 'beta1:f', 'beta2:f', 'epsilon:f', 'weightDecay:f'] },
+  normalize: { opcode: 10, operands: ['out', 'mean?', 'rstd?', 'input', 'scale?', 'offset?'], attributes: ['rows', 'columns', 'center', 'epsilon:f'] },
+  normalizeGrad: { opcode: 11, operands: ['dx', 'dscale?', 'doffset?', 'dy', 'input', 'mean?', 'rstd', 'scale?'], attributes: ['rows', 'columns'] },
+  attention: { opcode: 12, operands: ['out', 'logSumExp?', 'q', 'k', 'v', 'mask?'], attributes: ['batch', 'heads', 'kvHeads', 'queries', 'keys', 'dim', 'valueDim', 'qRow', 'qOffset', 'kRow', 'kOffset', 'vRow', 'vOffset', 'maskBatch', 'maskHeads', 'causal', 'scale:f'] },
+  attentionGrad: { opcode: 13, operands: ['dq', 'dk?', 'dv?', 'q', 'k', 'v', 'out', 'logSumExp', 'dout', 'mask?'], attributes: ['batch', 'heads', 'kvHeads', 'queries', 'keys', 'dim', 'valueDim', 'qRow', 'qOffset', 'kRow', 'kOffset', 'vRow', 'vOffset', 'maskBatch', 'maskHeads', 'causal', 'scale:f'] },
 } as const;
 export type KernelName = keyof typeof kernels;
 
