@@ -53,3 +53,33 @@ export {
   tokenAndPositionEmbedding,
 } from './position.ts';
 export { TransformerBlock, type TransformerBlockOptions, transformerBlock } from './transformer.ts';
+export {
+  Elu,
+  type EluOptions,
+  elu,
+  LeakyRelu,
+  type LeakyReluOptions,
+  leakyReLU,
+  Prelu,
+  type PreluOptions,
+  prelu,
+  Relu,
+  type ReluOptions,
+  reLU,
+  SoftmaxLayer,
+  type SoftmaxOptions,
+  softmax,
+} from './advanced-activations.ts';
+export {
+  AlphaDropout,
+  alphaDropout,
+  GaussianDropout,
+  GaussianNoise,
+  type GaussianNoiseOptions,
+  gaussianDropout,
+  gaussianNoise,
+  SpatialDropout,
+  spatialDropout1d,
+  spatialDropout2d,
+  spatialDropout3d,
+} from './noise.ts';
