@@ -2,10 +2,11 @@
 export * as activations from './activations.ts';
 export { customGradient, grad, grads, valueAndGrad } from './autodiff.ts';
 export type { BackendInfo, BackendMemory, BackendName } from './backend/backend.ts';
-export { generateDigits } from './data/digits.ts';
+export { type Digits, type DigitsOptions, generateDigits } from './data/digits.ts';
 export { encodeIdx, type IdxArray, type IdxType, type IdxTypedArrays, parseIdx } from './data/idx.ts';
 export { type SampleData, Samples, type SamplesOptions, samples } from './data/samples.ts';
 export type { DataOf, DType } from './dtype.ts';
+export type { Engine } from './engine.ts';
 export { NablaError } from './errors.ts';
 export * as initializers from './initializers/index.ts';
 export { type Jitted, jit, type TensorTree } from './jit.ts';
@@ -21,12 +22,14 @@ export {
   type FitControl,
 } from './model/callbacks.ts';
 export type { EvaluateOptions, FitOptions } from './model/fit.ts';
+export { Functional, type FunctionalOptions, type InputOptions, input, model } from './model/functional.ts';
 export { type FitPosition, History, type Logs } from './model/history.ts';
 export { type CompileOptions, Model } from './model/model.ts';
 export { Sequential, type SequentialOptions, sequential } from './model/sequential.ts';
+export type { SummaryOptions } from './model/summary.ts';
 export * from './ops/index.ts';
 export * as optimizers from './optimizers/index.ts';
-export { Philox } from './random.ts';
+export { Philox, type PhiloxState } from './random.ts';
 export type { Shape } from './shape.ts';
 export { memory, type NestedArray, scope, Tensor } from './tensor.ts';
 export { Variable } from './variable.ts';

@@ -157,7 +157,9 @@ export function customGradient(
   return (...xs) => {
     const { value, gradient } = stopRecording(() => f(...xs));
     // An argument that is given back is another tensor from here on: the gradient of one is not that of the other.
-    const out = recording([value]) ? new Tensor(value.shape, value.dtype, value.source, value.constant) : value;
+    const out = recording([value])
+      ? new Tensor(value.shape, value.dtype, value.source, value.constant)
+      : value;
     record('customGradient', [out], xs, (dy) => (dy ? gradient(dy) : []));
     return out;
   };

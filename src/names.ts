@@ -1,5 +1,5 @@
 // Names that users write as strings: camelCase as in TF.js, snake_case as in Keras, and a few short forms.
-import { unknownName } from './errors.ts';
+import { describe, NablaError, unknownName } from './errors.ts';
 
 /** `mean_squared_error` as `meanSquaredError`; camelCase stays as it is. */
 function camelCase(name: string): string {
@@ -14,6 +14,13 @@ export function resolveName<T>(
   table: Readonly<Record<string, T>>,
   aliases: Readonly<Record<string, string>> = {},
 ): T {
+  if (typeof name !== 'string') {
+    const example = Object.keys(table)[0];
+    throw new NablaError(
+      where,
+      `bad ${kind}, got ${describe(name)}, expected a name such as '${example}' or a function`,
+    );
+  }
   const camel = camelCase(name);
   // Keras writes the classes of optimizers and losses in capitals: 'Adam', 'MeanSquaredError'.
   const lower = camel.charAt(0).toLowerCase() + camel.slice(1);

@@ -1,123 +1,33 @@
 // The WebAssembly backend, both variants: buffers, programs, runs in turn, refusals, and what happens at the end.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { type Backend, type Bindings, ProgramFault } from '../src/backend/backend.ts';
-import { compileWasm, openWasm, type SpawnWorker } from '../src/backend/wasm.ts';
+import { type Backend, ProgramFault } from '../src/backend/backend.ts';
 import { NablaError } from '../src/errors.ts';
-import { openNodeWasm, type WasmVariant } from '../src/platform/node-wasm.ts';
-import { type CompiledProgram, compile } from '../src/program/compile.ts';
-import { floatBits, Graph, Value } from '../src/program/graph.ts';
+import { openNodeWasm } from '../src/platform/node-wasm.ts';
+import {
+  addition,
+  bind,
+  delay,
+  integers,
+  nablaError,
+  oneHot,
+  product,
+  put,
+  reach,
+  reference,
+  skipUnlessBuilt,
+  startCounting,
+  take,
+} from './wasm.programs.ts';
 
-const variants: readonly WasmVariant[] = ['simd', 'threads'];
-
-/** `out = a + b`. */
-function addition(size: number): CompiledProgram {
-  const graph = new Graph();
-  const a = graph.input([size], 'float32');
-  const b = graph.input([size], 'float32');
-  const out = new Value([size], 'float32', { kind: 'node' });
-  const micro = [{ op: 'add', args: [0, 1] }] as const;
-  graph.add({ kernel: 'map', outputs: [out], inputs: [a, b], attributes: [], micro, where: 'add' });
-  graph.outputs.push(out);
-  return compile(graph);
-}
-
-function product(m: number, k: number, n: number): CompiledProgram {
-  const graph = new Graph();
-  const a = graph.input([m, k], 'float32');
-  const b = graph.input([k, n], 'float32');
-  const out = new Value([m, n], 'float32', { kind: 'node' });
-  const attributes = [1, m, n, k, 0, 0, m * k, k * n, m * n, 0, 0, floatBits(1)];
-  graph.add({ kernel: 'gemm', outputs: [out], inputs: [a, b, undefined], attributes, where: 'gemm' });
-  graph.outputs.push(out);
-  return compile(graph);
-}
-
-/** One-hot rows of two labels of three classes. */
-function oneHot(): CompiledProgram {
-  const graph = new Graph();
-  const labels = graph.input([2], 'int32');
-  const indices = graph.input([2], 'int32');
-  const out = new Value([2, 3], 'float32', { kind: 'node' });
-  const attributes = [2, 2, 3, 2, floatBits(1), floatBits(0)];
-  graph.add({
-    kernel: 'gather',
-    outputs: [out],
-    inputs: [labels, indices, undefined],
-    attributes,
-    where: 'oneHot',
-  });
-  graph.outputs.push(out);
-  return compile(graph);
-}
-
-/** Bindings of a program's inputs and its output. */
-function bind(program: CompiledProgram, inputs: readonly number[], output: number): Bindings {
-  const buffers = program.slots
-    .slice(1)
-    .map((slot) => (slot.kind === 'input' ? inputs[slot.index]! : output));
-  return Float64Array.from(buffers.flatMap((buffer) => [buffer, 0]));
-}
-
-function put(backend: Backend, array: Float32Array | Int32Array): number {
-  const buffer = backend.allocate(array.byteLength);
-  backend.write(buffer, 0, array);
-  return buffer;
-}
-
-function take(backend: Backend, buffer: number, size: number): Float32Array {
-  const array = new Float32Array(size);
-  backend.read(buffer, 0, array);
-  return array;
-}
-
-/** A run of steps that each add 1 to all `size` numbers of the buffer `sum`. */
-function startCounting(backend: Backend, size: number, steps: number) {
-  const [sum, one] = [put(backend, new Float32Array(size)), put(backend, new Float32Array(size).fill(1))];
-  const add = addition(size);
-  const program = backend.load(add.words);
-  const { done, stop } = backend.start(program, bind(add, [sum, one], sum), steps);
-  return { done, stop, sum, one, program };
-}
-
-/** Waits until so many steps of the run have been run. */
-async function reach(backend: Backend, sum: number, steps: number): Promise<void> {
-  while (take(backend, sum, 1)[0]! < steps) await delay(5);
-}
-
-/** Numbers that float32 sums of products of keep exactly. */
-const integers = (size: number, seed: number) =>
-  Float32Array.from({ length: size }, (_, i) => ((i * 7 + seed * 13) % 17) - 8);
-
-function reference(a: Float32Array, b: Float32Array, m: number, k: number, n: number): Float32Array {
-  const out = new Float32Array(m * n);
-  for (let i = 0; i < m; i++) {
-    for (let j = 0; j < n; j++) {
-      let sum = 0;
-      for (let p = 0; p < k; p++) sum += a[i * k + p]! * b[p * n + j]!;
-      out[i * n + j] = sum;
-    }
-  }
-  return out;
-}
-
-const nablaError = (where: string, text: RegExp) => (error: unknown) => {
-  assert.ok(error instanceof NablaError, String(error));
-  assert.equal(error.where, where);
-  assert.match(error.message, text);
-  return true;
-};
-
-const delay = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-for (const variant of variants) {
+for (const variant of ['simd', 'threads'] as const) {
   describe(`wasm backend, ${variant}`, function () {
     this.timeout(20_000);
     let backend: Backend;
+    before(skipUnlessBuilt);
     beforeEach(() => {
       backend = openNodeWasm({ variant });
     });
-    afterEach(() => backend.close());
+    afterEach(() => backend?.close());
 
     it('tells what it is', () => {
       assert.equal(backend.info.name, 'wasm');
@@ -340,141 +250,4 @@ for (const variant of variants) {
       stop();
     });
   });
-}
-
-describe('wasm backend, variants and options', function () {
-  this.timeout(20_000);
-
-  it('computes the same bits with one and with two threads', async () => {
-    const [m, k, n] = [130, 300, 170];
-    const noise = (size: number, seed: number) =>
-      Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + seed));
-    const results: Float32Array[] = [];
-    for (const threads of [1, 2]) {
-      const backend = openNodeWasm({ variant: 'threads', threads });
-      assert.equal(backend.info.threads, threads);
-      const [a, b, out] = [
-        put(backend, noise(m * k, 1)),
-        put(backend, noise(k * n, 2)),
-        backend.allocate(4 * m * n),
-      ];
-      const gemm = product(m, k, n);
-      const program = backend.load(gemm.words);
-      const bindings = bind(gemm, [a, b], out);
-      backend.run(program, bindings);
-      results.push(take(backend, out, m * n));
-      // Now with the pool's worker surely there, from the coordinator.
-      await backend.start(program, bindings, 300).done;
-      results.push(take(backend, out, m * n));
-      backend.close();
-    }
-    for (const result of results) assert.deepEqual(result, results[0]);
-  });
-
-  it('works on a thread that may not wait, as browsers have it', async () => {
-    const { wait } = Atomics;
-    Atomics.wait = () => {
-      throw new TypeError('Atomics.wait cannot be called in this context');
-    };
-    const backend = openNodeWasm({ variant: 'threads', threads: 2 });
-    Atomics.wait = wait;
-    const { done, sum } = startCounting(backend, 100_000, 300);
-    const other = startCounting(backend, 100, 1e9);
-    await reach(backend, sum, 300);
-    other.stop();
-    assert.deepEqual(await done, { steps: 300 });
-    await other.done;
-    backend.close();
-  });
-
-  it('has the reference kernels as well', () => {
-    const backend = openNodeWasm({ instructionSet: 'reference' });
-    assert.equal(backend.info.instructionSet, 'reference');
-    const [a, b, out] = [put(backend, integers(35, 1)), put(backend, integers(63, 2)), backend.allocate(180)];
-    const gemm = product(5, 7, 9);
-    backend.run(backend.load(gemm.words), bind(gemm, [a, b], out));
-    assert.deepEqual(take(backend, out, 45), reference(integers(35, 1), integers(63, 2), 5, 7, 9));
-    backend.close();
-  });
-
-  it('goes on in slices where no worker can be started', async () => {
-    const module = threadsModule();
-    const broken = () => {
-      throw new Error('no workers');
-    };
-    const late: ((error: unknown) => void)[] = [];
-    const silent: SpawnWorker = (_source, _report, fail) => {
-      late.push(fail);
-      return { post: () => undefined, terminate: () => undefined, keepAlive: () => undefined };
-    };
-    for (const spawn of [broken, silent]) {
-      const backend = openWasm({ module, threads: 2, spawn });
-      const { done, sum } = startCounting(backend, 1000, 50);
-      for (const fail of late) fail(new Error('refused by policy'));
-      assert.deepEqual(await done, { steps: 50 });
-      assert.equal(take(backend, sum, 1)[0], 50);
-      backend.close();
-    }
-  });
-
-  it('refuses bad options', () => {
-    assert.throws(
-      () => openNodeWasm({ variant: 'threads', threads: 0 }),
-      nablaError('wasm.open', /threads, got 0/),
-    );
-    assert.throws(
-      () => openNodeWasm({ instructionSet: 'avx9' }),
-      nablaError('wasm.open', /'avx9', expected one of simd128/),
-    );
-    const empty = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
-    assert.throws(() => openWasm({ module: empty }), nablaError('wasm.open', /without the exports/));
-  });
-
-  it('compiles from bytes and tells what is wrong', async () => {
-    const bytes = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
-    const module = await compileWasm(bytes);
-    assert.equal(await compileWasm(module), module);
-    await assert.rejects(
-      compileWasm(Uint8Array.of(1, 2, 3)),
-      nablaError('wasm.compile', /could not compile/),
-    );
-    assert.equal(await compileWasm(new Response(bytes)).then((m) => m instanceof WebAssembly.Module), true);
-    await assert.rejects(compileWasm(new Response('no', { status: 404 })), nablaError('wasm.compile', /404/));
-  });
-
-  it('leaves as much of the event loop as slices of half a millisecond do', async () => {
-    const backend = openNodeWasm({ variant: 'simd' });
-    let best = 0;
-    // What else the machine is doing counts for both; the best of some tries decides.
-    for (let attempt = 0; attempt < 5 && best < 0.7; attempt++) {
-      let burning = true;
-      const burn = () => {
-        const end = performance.now() + 0.5;
-        while (performance.now() < end);
-        if (burning) setImmediate(burn);
-      };
-      burn();
-      const baseline = await timerCalls(300);
-      burning = false;
-      const { done, stop } = startCounting(backend, 100_000, 1e9);
-      best = Math.max(best, (await timerCalls(300)) / baseline);
-      stop();
-      await done;
-    }
-    backend.close();
-    assert.ok(best >= 0.7, `timers fire ${best} times as often as beside busy slices of JavaScript`);
-  });
-});
-
-function threadsModule(): WebAssembly.Module {
-  return new WebAssembly.Module(readFileSync(new URL('../dist/wasm/nabla-threads.wasm', import.meta.url)));
-}
-
-/** How often a timer of 5 ms fires in so many milliseconds. */
-async function timerCalls(milliseconds: number): Promise<number> {
-  let calls = 0;
-  const timer = setInterval(() => calls++, 5);
-  await delay(milliseconds);
-  clearInterval(timer);
-  return calls;
 }

@@ -1,7 +1,9 @@
-// The WebAssembly module's exports: one device in an instance's memory; numbers in and out, arrays and texts through a staging area.
+// The WebAssembly module's exports: one device in an instance's memory; numbers in and out, arrays and texts
+// through a staging area.
 //
-// Functions that can fail return 0 (or a null pointer) and leave the reason in error(). Pointers are 32-bit; handles and sizes are
-// doubles, as JavaScript has them. src/backend/wasm-module.ts lists the same functions for TypeScript.
+// Functions that can fail return 0 (or a null pointer) and leave the reason in error(). Pointers are 32-bit;
+// handles and sizes are doubles, as JavaScript has them. src/backend/wasm-module.ts lists the same functions
+// for TypeScript.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -69,14 +71,16 @@ NABLA_EXPORT(open) int32_t Open(double threads, uint32_t nameBytes) {
   const KernelTable* const kernels = FindKernelTable(name);
   if (kernels == nullptr) {
     std::string known;
-    for (const KernelTable* table : UsableKernelTables()) known += (known.empty() ? "" : ", ") + std::string(table->name);
+    for (const KernelTable* table : UsableKernelTables())
+      known += (known.empty() ? "" : ", ") + std::string(table->name);
     return Ok("instruction set, got '" + name + "', expected one of " + known);
   }
   host = std::make_unique<Host>(*kernels, static_cast<int>(threads)).release();
   return 1;
 }
 
-// An area of at least so many bytes for arguments; null when the memory cannot be had. Valid until the next call.
+// An area of at least so many bytes for arguments; null when the memory cannot be had. Valid until the next
+// call.
 NABLA_EXPORT(stage) void* Stage(uint32_t bytes) {
   if (lastError == nullptr) lastError = std::make_unique<std::string>().release();
   if (staging != nullptr && bytes <= stagingBytes) return staging;
@@ -123,12 +127,15 @@ NABLA_EXPORT(locate) std::byte* Locate(double buffer, double byteOffset, double 
 // The words lie in the staging area.
 NABLA_EXPORT(load) double Load(uint32_t words) {
   Handle program = 0;
-  return Ok(host->device.Load(static_cast<const int32_t*>(staging), words, program)) ? static_cast<double>(program) : 0;
+  return Ok(host->device.Load(static_cast<const int32_t*>(staging), words, program))
+             ? static_cast<double>(program)
+             : 0;
 }
 
 NABLA_EXPORT(unload) int32_t Unload(double program) { return Ok(host->device.Unload(program)); }
 
-// One step; the bindings lie in the staging area. 2 for a fault, with result 2 to 5: its code, instruction, value and limit.
+// One step; the bindings lie in the staging area. 2 for a fault, with result 2 to 5: its code, instruction,
+// value and limit.
 NABLA_EXPORT(run) int32_t Run(double program, uint32_t bindings) {
   StepFault fault;
   if (!Ok(host->device.Run(program, static_cast<const double*>(staging), bindings, fault))) return 0;
@@ -183,7 +190,8 @@ NABLA_EXPORT(workerStack) void* WorkerStack(uint32_t bytes) {
   return stack == nullptr ? nullptr : static_cast<std::byte*>(stack) + bytes;
 }
 
-// The coordinating worker's work: runs steps until a run has ended, and then returns so that JavaScript can say so.
+// The coordinating worker's work: runs steps until a run has ended, and then returns so that JavaScript can
+// say so.
 NABLA_EXPORT(coordinate) void Coordinate() {
   std::atomic<int32_t>& pending = host->runs.pending();
   bool ended = false;

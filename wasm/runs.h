@@ -67,7 +67,8 @@ class Runs {
     return true;
   }
 
-  // Cuts the step under way short, which then does not count, and all that follow. For closing; from any thread.
+  // Cuts the step under way short, which then does not count, and all that follow. For closing; from any
+  // thread.
   void Abort() {
     aborted_.store(true);
     device_.Abort();

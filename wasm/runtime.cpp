@@ -1,4 +1,5 @@
-// What the C library would otherwise import from JavaScript, so that the modules have no imports but the shared memory.
+// What the C library would otherwise import from JavaScript, so that the modules have no imports but the
+// shared memory.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,4 +1,5 @@
-// Who may use the device now: JavaScript's thread, or the coordinating worker that runs long runs in the shared-memory build.
+// Who may use the device now: JavaScript's thread, or the coordinating worker that runs long runs in the
+// shared-memory build.
 #pragma once
 
 #if defined(__wasm_atomics__)
@@ -10,8 +11,9 @@
 
 namespace nabla {
 
-// A lock between two threads. The caller (JavaScript's thread) is never kept waiting longer than a step: the coordinator looks
-// at waiting() between two steps. In return the caller gives the coordinator a step now and then (AwaitTurn).
+// A lock between two threads. The caller (JavaScript's thread) is never kept waiting longer than a step: the
+// coordinator looks at waiting() between two steps. In return the caller gives the coordinator a step now and
+// then (AwaitTurn).
 class Turns {
  public:
   void EnterCaller(bool maySleep) {
@@ -41,6 +43,8 @@ class Turns {
     while (true) {
       if (callers_.load() != 0) {
         SleepWhile(callers_, 1);
+      } else if (CallerReturns()) {
+        continue;
       } else if (TryLock()) {
         break;
       } else {
@@ -54,6 +58,15 @@ class Turns {
   void LeaveCoordinator() { Unlock(); }
 
  private:
+  // Some microseconds: a loop of small calls shall not pay a step for each of them.
+  static constexpr int kReturnSpin = 4000;
+
+  [[gnu::noinline]] bool CallerReturns() {
+    for (int i = 0; i < kReturnSpin; i++) {
+      if (waiting()) return true;
+    }
+    return false;
+  }
   bool TryLock() {
     int32_t expected = 0;
     return lock_.compare_exchange_strong(expected, 1);

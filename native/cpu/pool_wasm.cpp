@@ -1,8 +1,9 @@
-// The thread pool in WebAssembly: none in the plain build; in the shared-memory build workers that JavaScript starts and that
-// spin for some microseconds after a task, then sleep.
+// The thread pool in WebAssembly: none in the plain build; in the shared-memory build workers that JavaScript
+// starts and that spin for some microseconds after a task, then sleep.
 //
-// Parts are claimed one by one from a shared counter, also by the caller, so that a worker that has not started yet, or that the
-// system has not scheduled, costs nothing: the caller does its parts. Which thread runs a part never changes what it computes.
+// Parts are claimed one by one from a shared counter, also by the caller, so that a worker that has not
+// started yet, or that the system has not scheduled, costs nothing: the caller does its parts. Which thread
+// runs a part never changes what it computes.
 #include "cpu/pool_wasm.h"
 
 #include <algorithm>
@@ -17,7 +18,8 @@ namespace nabla {
 
 namespace {
 
-// Some tens of microseconds: bridges the gap between two instructions of a step. There is no clock without an import.
+// Some tens of microseconds: bridges the gap between two instructions of a step. There is no clock without an
+// import.
 constexpr int kSpin = 10000;
 
 bool callerMaySleep = true;
@@ -25,8 +27,8 @@ bool callerMaySleep = true;
 void* served = nullptr;
 void (*serve)(void*) = nullptr;
 
-// Out of line, as is everything that takes time: engines compile a function better only when it is called again, which an endless
-// loop never is.
+// Out of line, as is everything that takes time: engines compile a function better only when it is called
+// again, which an endless loop never is.
 template <class Ready>
 [[gnu::noinline]] bool SpinFor(Ready ready) {
   for (int i = 0; i < kSpin; i++) {
@@ -35,8 +37,8 @@ template <class Ready>
   return ready();
 }
 
-// The claim word: number of the task, next part that nobody has claimed, number of parts. One word, so that a worker that
-// comes late from an earlier task cannot claim a part of it twice.
+// The claim word: number of the task, next part that nobody has claimed, number of parts. One word, so that a
+// worker that comes late from an earlier task cannot claim a part of it twice.
 constexpr uint64_t kPartMask = 0xffff;
 constexpr uint64_t kOnePart = uint64_t{1} << 16;
 constexpr uint64_t kOneTask = uint64_t{1} << 32;

@@ -16,7 +16,8 @@ inline void Wake(std::atomic<int32_t>& word, uint32_t threads) {
   __builtin_wasm_memory_atomic_notify(reinterpret_cast<int32_t*>(&word), threads);
 }
 
-// Whether the thread that is about to run steps may sleep; it spins where it may not. Set by the thread that has taken the device.
+// Whether the thread that is about to run steps may sleep; it spins where it may not. Set by the thread that
+// has taken the device.
 void SetPoolCallerMaySleep(bool maySleep);
 
 // The endless work of a pool thread, which JavaScript has started as a worker.

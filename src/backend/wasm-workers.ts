@@ -59,7 +59,7 @@ function mayWait(): boolean {
 }
 
 const stackBytes = 1 << 20;
-// After so much time of calls, or the time that the last one had to wait, the runs have a step.
+// After so many milliseconds of calls, or as many as the first of them had to wait for a step, the runs have their next step.
 const leastTurn = 0.1;
 // Starting a thread takes longer than many a program runs.
 const runsBeforePool = 16;
@@ -107,7 +107,7 @@ export class Workers {
     }
     this.exports.enter(this.maySleep);
     this.entered = performance.now();
-    this.waited = this.entered - begin;
+    if (this.had === 0) this.waited = this.entered - begin;
   }
 
   leave(): void {

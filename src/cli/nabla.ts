@@ -6,7 +6,9 @@ import { formatBytes } from './terminal.ts';
 
 function doctor(): void {
   const { versions, platform, arch, env } = process;
-  console.log(`Node.js ${versions.node} on ${platform} ${arch}, ${availableParallelism()} cores, ${formatBytes(totalmem())}`);
+  console.log(
+    `Node.js ${versions.node} on ${platform} ${arch}, ${availableParallelism()} cores, ${formatBytes(totalmem())}`,
+  );
   for (const name of ['NABLA_BACKEND', 'NABLA_THREADS', 'NABLA_ADDON', 'NABLA_DATA_DIR']) {
     console.log(`${name}: ${env[name] ?? 'not set'}`);
   }
@@ -20,7 +22,9 @@ function doctor(): void {
     const { instructionSet, threads, device } = backend.info;
     const rank = taken === undefined ? 'taken' : `works; ${taken} is faster`;
     taken ??= name;
-    console.log(`${name}: ${rank} (${instructionSet}, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${device})`);
+    console.log(
+      `${name}: ${rank} (${instructionSet}, ${threads} ${threads === 1 ? 'thread' : 'threads'}, ${device})`,
+    );
     backend.close();
   }
   if (taken === undefined) {

@@ -1,6 +1,6 @@
 // Samples: arrays in backend memory with how a batch of them is presented to a model: normalised, or as one-hot rows.
 import type { DType } from '../dtype.ts';
-import { NablaError } from '../errors.ts';
+import { describe, NablaError } from '../errors.ts';
 import { type TensorData, tensor } from '../ops/creation.ts';
 import type { gatherModes } from '../program/kernels.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
@@ -31,6 +31,10 @@ export class Samples implements Disposable {
 
   constructor(source: Tensor | TensorData, options: SamplesOptions = {}) {
     const { scale, shift, oneHot } = options;
+    for (const [name, value] of Object.entries({ scale, shift })) {
+      if (value === undefined || Number.isFinite(value)) continue;
+      throw new NablaError('samples', `bad ${name}, got ${describe(value)}, expected a finite number`);
+    }
     this.tensor = source instanceof Tensor ? source : tensor(source);
     this.options = options;
     if (this.tensor.rank === 0) {

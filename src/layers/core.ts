@@ -127,7 +127,7 @@ export class Dropout extends Layer {
   constructor(options: DropoutOptions) {
     super(options);
     this.rate = options.rate;
-    if (!(this.rate >= 0 && this.rate < 1)) {
+    if (typeof this.rate !== 'number' || !(this.rate >= 0 && this.rate < 1)) {
       throw new NablaError(this.name, `bad rate, got ${describe(this.rate)}, expected a number in [0, 1)`);
     }
   }

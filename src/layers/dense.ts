@@ -1,7 +1,7 @@
 // Dense: every output is a weighted sum of every input.
 import { type ActivationLike, getActivation } from '../activations.ts';
 import { describe, NablaError } from '../errors.ts';
-import type { InitializerLike } from '../initializers/initializers.ts';
+import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { matMul } from '../ops/linalg.ts';
@@ -38,7 +38,10 @@ export class Dense extends Layer {
     if (!Number.isInteger(units) || units < 1) {
       throw new NablaError(this.name, `bad units, got ${describe(units)}, expected an integer >= 1`);
     }
+    // Names are looked up now, so that a wrong one shows where it was written.
     getActivation(this.name, options.activation ?? 'linear');
+    getInitializer(this.name, options.kernelInitializer ?? 'glorotUniform');
+    getInitializer(this.name, options.biasInitializer ?? 'zeros');
   }
 
   protected override build(inputShape: Shape): void {

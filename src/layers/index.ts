@@ -83,3 +83,19 @@ export {
   spatialDropout2d,
   spatialDropout3d,
 } from './noise.ts';
+export {
+  add,
+  average,
+  Concatenate,
+  type ConcatenateOptions,
+  concatenate,
+  Dot,
+  dot,
+  ElementwiseMerge,
+  MergeLayer,
+  maximum,
+  minimum,
+  multiply,
+  subtract,
+} from './merge.ts';
+export { SymbolicTensor } from './symbolic.ts';

@@ -2,12 +2,12 @@
 import { NablaError } from '../errors.ts';
 import { resolveName } from '../names.ts';
 import { add, div, mul, squaredDifference, sub } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
+import { cast, equal, where } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
 import { softmaxCrossEntropy, softmaxLogits } from '../ops/nn.ts';
 import { mean, sum } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
-import { abs, clip, log, neg, softplus } from '../ops/unary.ts';
+import { abs, clip, floor, log, neg, softplus } from '../ops/unary.ts';
 import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -99,7 +99,9 @@ export function sparseCategoricalCrossentropy(options: CrossentropyOptions = {})
           "use the loss 'categoricalCrossentropy' with one-hot labels",
       );
     }
-    const indices = reshape(yTrue.dtype === 'uint8' ? yTrue : cast(yTrue, 'int32'), shape);
+    // NaN and fractions are no classes: -1 has them refused rather than cut to a class.
+    const whole = yTrue.dtype === 'float32' ? where(equal(yTrue, floor(yTrue)), yTrue, -1) : yTrue;
+    const indices = reshape(whole.dtype === 'uint8' ? whole : cast(whole, 'int32'), shape);
     const logits = fromLogits ? yPred : softmaxLogits(yPred);
     if (logits !== undefined) return perSample(softmaxCrossEntropy(logits, indices));
     const chosen = oneHot(indices, yPred.shape.at(-1)!);

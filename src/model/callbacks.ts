@@ -1,5 +1,5 @@
 // Callbacks: what fit calls as it goes, and EarlyStopping.
-import { describe, NablaError } from '../errors.ts';
+import { describe, NablaError, unknownName } from '../errors.ts';
 import type { Logs } from './history.ts';
 
 /** What a callback can see and do. */
@@ -63,6 +63,8 @@ export class EarlyStopping implements Callback {
         `bad patience, got ${describe(patience)}, expected an integer >= 0`,
       );
     }
+    const modes = ['auto', 'min', 'max'];
+    if (!modes.includes(mode)) throw unknownName('earlyStopping', 'mode', mode, modes);
     this.options = { monitor, minDelta, patience, mode, baseline, restoreBestWeights, startFromEpoch };
   }
 

@@ -46,7 +46,7 @@ export interface FitOptions {
   initialEpoch?: number;
   /** Ends the fit after the step that it is in; `history.stopped` then says where. */
   signal?: AbortSignal;
-  /** Goes on where a former fit was stopped: its `history.stopped`. */
+  /** Goes on where a former fit was stopped: its `history.stopped`. The loss of that epoch is then the mean over the steps left. */
   resume?: FitPosition;
 }
 
@@ -107,6 +107,7 @@ export async function runFit(
     const plain = options.classWeight && weightsOf(where, labels, { ...options, classWeight: undefined });
     const held = options.classWeight === undefined ? data : { ...data, weights: own(plain) };
     const validate = validationOf(where, options, held, kept, take);
+    if (validate && validate.data.x !== inputs) model.prepare('fit.validationData', validate.data.x);
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
       const validation = validate && {
@@ -146,11 +147,18 @@ function checkOptions(where: string, options: FitOptions): void {
   if (!Number.isInteger(initialEpoch) || initialEpoch < 0) {
     throw new NablaError(where, `bad initialEpoch, got ${describe(initialEpoch)}, expected an integer >= 0`);
   }
-  if (!(validationSplit >= 0 && validationSplit < 1)) {
+  if (typeof validationSplit !== 'number' || !(validationSplit >= 0 && validationSplit < 1)) {
     throw new NablaError(
       where,
       `bad validationSplit, got ${describe(validationSplit)}, expected a number in [0, 1)`,
     );
+  }
+  const { verbose = 'auto', callbacks = [] } = options;
+  if (![0, 1, 2, 'auto'].includes(verbose)) {
+    throw new NablaError(where, `bad verbose, got ${describe(verbose)}, expected 0, 1, 2 or 'auto'`);
+  }
+  if (!Array.isArray(callbacks)) {
+    throw new NablaError(where, `bad callbacks, got ${describe(callbacks)}, expected an array of them`);
   }
   if (validationData !== undefined && validationSplit > 0) {
     throw new NablaError(where, 'got both validationData and validationSplit, expected one of them');
@@ -259,7 +267,10 @@ async function runEpoch(
 ): Promise<Logs | undefined> {
   const { trainer, data, indices, batchSize, options, history, control, reporter } = session;
   const { epochs = 1, callbacks = [], shuffle = true } = options;
-  if (resume !== undefined) restoreRandom(resume);
+  if (resume !== undefined) {
+    checkResume(`${session.model.name}.fit`, resume, Math.ceil(indices.length / batchSize));
+    restoreRandom(resume);
+  }
   const shuffleState = hostRandom().state;
   const sequence = indices.slice();
   if (shuffle) hostRandom().shuffle(sequence);
@@ -307,7 +318,8 @@ async function runEpoch(
     order.storage.release();
   }
   if (completed < total) {
-    if (options.signal?.aborted) history.stopped = { epoch, step: completed, ...randomStates(), shuffle: shuffleState };
+    if (options.signal?.aborted)
+      history.stopped = { epoch, step: completed, ...randomStates(), shuffle: shuffleState };
     reporter.breakOff(completed);
     return undefined;
   }
@@ -319,6 +331,17 @@ async function runEpoch(
   }
   reporter.endEpoch(epoch, epochs, logs, total, (performance.now() - began) / 1000);
   return logs;
+}
+
+function checkResume(where: string, resume: FitPosition, steps: number): void {
+  const { epoch, step, shuffle, random } = resume;
+  const good = Number.isInteger(epoch) && epoch >= 0 && Array.isArray(random) && random.length === 4;
+  if (good && typeof shuffle === 'object' && Number.isInteger(step) && step >= 0 && step <= steps) return;
+  throw new NablaError(
+    where,
+    `bad resume, got step ${step} of epoch ${epoch}, expected a step in [0, ${steps}]; ` +
+      "pass a former fit's history.stopped, with the same data and batchSize",
+  );
 }
 
 function randomStates(): { shuffle: PhiloxState; random: readonly number[] } {

@@ -61,6 +61,9 @@ export abstract class Model implements Disposable {
   /** Shape of one input sample; undefined until it is known. */
   abstract readonly inputShape: Shape | undefined;
 
+  /** The layers with the shapes of their output samples, for the summary; shapes are missing while the input's is not known. */
+  abstract shapes(): [Layer, Shape | undefined][];
+
   /** All weights, layer by layer. */
   get weights(): Variable<'float32'>[] {
     return this.layers.flatMap((layer) => layer.weights);
@@ -82,7 +85,10 @@ export abstract class Model implements Disposable {
     }
     const where = `${this.name}.compile`;
     if (!Array.isArray(metrics)) {
-      throw new NablaError(where, `bad metrics, got ${describe(metrics)}, expected an array such as ['accuracy']`);
+      throw new NablaError(
+        where,
+        `bad metrics, got ${describe(metrics)}, expected an array such as ['accuracy']`,
+      );
     }
     if (this.trainerInUse?.isBusy) {
       throw new NablaError(where, 'the model is being trained or evaluated; await that call first');
@@ -90,7 +96,7 @@ export abstract class Model implements Disposable {
     const compiled = {
       optimizer: getOptimizer(where, optimizer),
       loss: getLoss(where, loss),
-      metrics: metrics.map((metric) => getMetric(where, metric)),
+      metrics: distinct(metrics.map((metric) => getMetric(where, metric))),
     };
     this.trainerInUse?.dispose();
     this.trainerInUse = undefined;
@@ -293,6 +299,17 @@ export abstract class Model implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** The metrics with names that differ, so that none hides another in logs: `metric`, `metric_1`. */
+function distinct(metrics: readonly Metric[]): Metric[] {
+  const taken = new Set(['loss']);
+  return metrics.map((metric) => {
+    let name = metric.name;
+    for (let i = 1; taken.has(name); i++) name = `${metric.name}_${i}`;
+    taken.add(name);
+    return { ...metric, name };
+  });
 }
 
 /** Throws unless the number is a positive integer. */

@@ -146,7 +146,8 @@ export function pow(a: TensorLike, b: TensorLike): Tensor {
   return binary('pow', a, b, 'float32', 'pow', undefined, [
     (dy, x, y) => {
       // x ** 0 is 1 everywhere, also at 0.
-      const less1 = y instanceof Tensor ? where(equal(y, 0), 1, sub(y, 1)) : Number(y) === 0 ? 1 : Number(y) - 1;
+      const less1 =
+        y instanceof Tensor ? where(equal(y, 0), 1, sub(y, 1)) : Number(y) === 0 ? 1 : Number(y) - 1;
       return mul(dy, mul(y, pow(x, less1)));
     },
     (dy, x, _b, out) => mul(dy, where(less(0, x), mul(out, log(where(less(0, x), x, 1))), 0)),

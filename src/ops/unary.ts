@@ -114,7 +114,11 @@ export function clip(x: Tensor, low: number, high: number): Tensor {
   // Integers have whole bounds, infinite ones among them, that an int32 can hold.
   const saturate = (value: number) => Math.min(Math.max(value, -(2 ** 31)), 2 ** 31 - 1);
   const [lower, upper] = float ? [low, high] : [saturate(Math.ceil(low)), saturate(Math.floor(high))];
-  const raised = builder.op(float ? 'maximum' : 'maximumInt', builder.load(x, as), builder.constant(lower, as));
+  const raised = builder.op(
+    float ? 'maximum' : 'maximumInt',
+    builder.load(x, as),
+    builder.constant(lower, as),
+  );
   builder.op(float ? 'minimum' : 'minimumInt', raised, builder.constant(upper, as));
   const out = builder.build(float ? 'float32' : 'int32');
   record('clip', [out], [x], (dy) => {

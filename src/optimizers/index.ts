@@ -3,6 +3,7 @@ export {
   type AdamOptions,
   adam,
   adamw,
+  type Clipping,
   type Optimizer,
   type OptimizerLike,
   type OptimizerName,

@@ -26,11 +26,12 @@ const names = ['cuda', 'native', 'wasm'] as const satisfies readonly BackendName
 
 function threadsFrom(options: BackendOptions): number {
   const text = process.env.NABLA_THREADS;
-  const threads = options.threads ?? (text === undefined || text === '' ? availableParallelism() : Number(text));
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+  const threads =
+    options.threads ?? (text === undefined || text === '' ? availableParallelism() : Number(text));
+  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
     throw new NablaError(
       'backend',
-      `bad number of threads, got ${options.threads ?? `NABLA_THREADS=${text}`}, expected an integer from 1 to 1024`,
+      `bad number of threads, got ${options.threads ?? `NABLA_THREADS=${text}`}, expected an integer from 1 to 256`,
     );
   }
   return threads;
@@ -63,7 +64,8 @@ export function attempt(name: BackendName, options: BackendOptions = {}): Backen
 /** The backend that `NABLA_BACKEND` names, or the fastest that opens. */
 export function openDefault(): Backend {
   const wanted = process.env.NABLA_BACKEND;
-  if (wanted !== undefined && wanted !== '' && wanted !== 'auto') return open(checkName('NABLA_BACKEND', wanted), {});
+  if (wanted !== undefined && wanted !== '' && wanted !== 'auto')
+    return open(checkName('NABLA_BACKEND', wanted), {});
   const reasons: string[] = [];
   for (const name of names) {
     const { backend, reason } = attempt(name);

@@ -1,0 +1,143 @@
+// The benchmarks' results: as a table in the terminal, as JSON, and as docs/BENCHMARKS.md.
+import type { Task, Workload } from '../workloads/list.ts';
+import type { Ceilings, Machine } from './machine.ts';
+import { type Failure, median, minimum, type Series } from './timing.ts';
+
+/** One task at one number of threads. */
+export interface TaskResult {
+  readonly task: Task;
+  readonly threads: number;
+  /** The arithmetic alone at the processor's ceiling, in milliseconds. */
+  readonly limitMs: number;
+  readonly series: readonly Series[];
+  readonly failures: readonly Failure[];
+}
+
+export interface WorkloadResult {
+  readonly workload: Pick<Workload, 'id' | 'title'>;
+  readonly tasks: readonly TaskResult[];
+  /** Peers that could not be started. */
+  readonly missing: readonly { readonly peer: string; readonly threads: number; readonly reason: string }[];
+}
+
+export interface Results {
+  /** Day, ISO. */
+  readonly date: string;
+  readonly machine: Machine;
+  readonly ceilings: readonly Ceilings[];
+  readonly settings: {
+    readonly rounds: number;
+    readonly roundMs: number;
+    readonly pinned: boolean;
+    readonly loadBefore: number;
+  };
+  readonly workloads: readonly WorkloadResult[];
+}
+
+/** Three significant digits. */
+export const digits = (x: number) =>
+  x >= 1000 ? Math.round(x).toLocaleString('en-US') : Number(x.toPrecision(3)).toString();
+
+const ratio = (theirs: readonly number[], ours: readonly number[]) =>
+  `${digits(minimum(theirs) / minimum(ours))} (${digits(median(theirs) / median(ours))})`;
+
+/** The rows of a task's table, the header first. */
+export function taskRows({ task, limitMs, series }: TaskResult): string[][] {
+  const principals = series.filter((s) => s.ours && Object.keys(s.beside).length === 0).map((s) => s.name);
+  const header = [
+    '',
+    'ms, least',
+    'ms, median',
+    'samples/s',
+    '× the limit',
+    ...principals.map((name) => `÷ ${name}`),
+  ];
+  const rows = series.map((s) => {
+    const least = minimum(s.msPerStep);
+    return [
+      `${s.name} ${s.version}, ${s.variant}`,
+      digits(least),
+      digits(median(s.msPerStep)),
+      digits((task.samples / least) * 1e3),
+      digits(least / limitMs),
+      ...principals.map((name) =>
+        s.beside[name] ? ratio(s.msPerStep, s.beside[name]) : s.name === name ? '1' : '',
+      ),
+    ];
+  });
+  const limit = ['limit of arithmetic', digits(limitMs), '', digits((task.samples / limitMs) * 1e3), '1'];
+  return [header, ...rows, [...limit, ...principals.map(() => '')]];
+}
+
+/** Rows as aligned columns, numbers to the right. */
+export function textTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const align = (cell: string, column: number) =>
+    column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!);
+  return rows.map((row) => `  ${row.map(align).join('  ').trimEnd()}`).join('\n');
+}
+
+/** Rows as a Markdown table. */
+export function markdownTable(rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const [header, ...rest] = rows as [readonly string[], ...(readonly string[])[]];
+  return [
+    line(header),
+    line(header.map((_, column) => (column === 0 ? '---' : '---:'))),
+    ...rest.map(line),
+  ].join('\n');
+}
+
+export const taskTitle = ({ task, threads }: TaskResult) =>
+  `${task.title}, ${threads} thread${threads > 1 ? 's' : ''}`;
+
+/** What was missing or failed: one sentence for each reason. */
+export function notes({ missing, tasks }: WorkloadResult): string[] {
+  const found = missing.map(({ peer, threads, reason }) => ({
+    what: `${peer}: missing: ${reason}`,
+    where: '',
+    threads,
+  }));
+  for (const { task, threads, failures } of tasks) {
+    for (const { name, variant, reason } of failures) {
+      found.push({ what: `${name}: failed: ${reason}`, where: `${task.id}/${variant}`, threads });
+    }
+  }
+  return [...new Set(found.map(({ what }) => what))].map((what) => {
+    const alike = found.filter((note) => note.what === what);
+    const unique = <T>(values: T[]) => [...new Set(values)].join(', ');
+    const places = unique(alike.map(({ where }) => where).filter(Boolean));
+    return `${what} (${places && `${places}; `}threads: ${unique(alike.map(({ threads }) => threads))})`;
+  });
+}
+
+/** A ceiling in words. */
+export function ceilingText({ threads, fma, read, update, measured }: Ceilings): string {
+  const memory = read && update ? `, memory ${digits(read)} GB/s read, ${digits(update)} GB/s updated` : '';
+  return `threads: ${threads}, multiply-adds ${digits(fma)} GFLOP/s${memory}${measured ? '' : ' (stated, not measured: no C++ compiler)'}`;
+}
+
+/** docs/BENCHMARKS.md. */
+export function markdown(results: Results): string {
+  const { machine, settings, date } = results;
+  const head = [
+    '# Benchmarks',
+    '',
+    'Written by `npm run bench`; do not edit. Times are milliseconds a step, the least and the median of ' +
+      `${settings.rounds} rounds of about ${settings.roundMs} ms, in one run, one process at a time, ours before each rival. ` +
+      'The columns with ÷ say how many times as long a rival takes as we do, by least times and in parentheses by medians; above 1 we are faster. ' +
+      'The limit is the arithmetic of the matrix products alone at the multiply-add ceiling that was measured in the same run.',
+    '',
+    `${date}, ${machine.processor}, ${machine.processors} processors, ${machine.memoryGiB} GiB, ${machine.platform}, Node ${machine.node}, ` +
+      `${settings.pinned ? 'pinned' : 'not pinned'}. Ceilings:`,
+    '',
+    ...results.ceilings.map((c) => `* ${ceilingText(c)}`),
+  ];
+  const body = results.workloads.flatMap((result) => [
+    '',
+    `## ${result.workload.title}`,
+    ...result.tasks.flatMap((task) => ['', `### ${taskTitle(task)}`, '', markdownTable(taskRows(task))]),
+    ...(notes(result).length > 0 ? ['', ...notes(result).map((note) => `* ${note}`)] : []),
+  ]);
+  return `${[...head, ...body].join('\n')}\n`;
+}

@@ -1,0 +1,183 @@
+// `npm run bench`: times whole training steps and predictions beside the peers, in turn, and prints ratios.
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import {
+  type Ceilings,
+  ceilings,
+  load,
+  machine,
+  machineSlug,
+  pinned,
+  processorsToPin,
+} from './lib/machine.ts';
+import { Peer } from './lib/peer.ts';
+import {
+  ceilingText,
+  markdown,
+  notes,
+  type Results,
+  type TaskResult,
+  taskRows,
+  taskTitle,
+  textTable,
+  type WorkloadResult,
+} from './lib/report.ts';
+import { timeTask } from './lib/timing.ts';
+import { type Workload, workloads } from './workloads/list.ts';
+
+const help = `npm run bench -- [options]
+  --quick          fewer and shorter rounds, without the slowest peers; under two minutes; writes nothing
+  --only w1        these workloads only (comma-separated); leaves docs/BENCHMARKS.md alone
+  --task train     these tasks only
+  --peers torch    only peers whose file names contain one of these words
+  --threads 1,2    numbers of threads
+  --python PATH    a Python that has torch, jax, keras; or NABLA_BENCH_PYTHON, or .venv, or python3
+  --rounds N       rounds
+  --no-write       write no result files`;
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    task: { type: 'string' },
+    peers: { type: 'string' },
+    threads: { type: 'string', default: '1,2' },
+    python: { type: 'string' },
+    rounds: { type: 'string' },
+    'no-write': { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+const venvPython = `${root}.venv/bin/python`;
+const python =
+  options.python ?? process.env.NABLA_BENCH_PYTHON ?? (existsSync(venvPython) ? venvPython : 'python3');
+const rounds = Number(options.rounds ?? (options.quick ? 3 : 7));
+const roundMs = options.quick ? 60 : 250;
+const processors = processorsToPin();
+
+/** Our own processes: which backend, on which numbers of threads. */
+const ours = [
+  { backend: 'native', threads: [1, 2] },
+  { backend: 'wasm', threads: [1] },
+];
+
+const list = (text: string | undefined) => text?.split(',').map((word) => word.trim());
+
+function commandOf(file: string): string[] {
+  const path = `bench/peers/${file}`;
+  return file.endsWith('.py') ? [python, path] : [process.execPath, path];
+}
+
+/** Starts all of a workload's processes for so many threads, at once. */
+async function startAll(
+  { id, peers }: Workload,
+  threads: number,
+  missing: WorkloadResult['missing'][number][],
+) {
+  const wanted = list(options.peers);
+  const files = peers.filter((file) => wanted?.some((word) => file.includes(word)) ?? true);
+  const start = async (peer: string, command: string[]) => {
+    const started = await Peer.start(pinned(processors, threads, command), threads, root);
+    if (typeof started !== 'string') return [started];
+    missing.push({ peer, threads, reason: started });
+    return [];
+  };
+  const own = ours
+    .filter((o) => o.threads.includes(threads))
+    .map(({ backend }) =>
+      start(`Nabla ${backend}`, [process.execPath, '--import', 'tsx', `bench/workloads/${id}.ts`, backend]),
+    );
+  const others = files.map((file) => start(file, commandOf(file)));
+  return { own: (await Promise.all(own)).flat(), others: (await Promise.all(others)).flat() };
+}
+
+async function timeWorkload(workload: Workload, limits: readonly Ceilings[]): Promise<WorkloadResult> {
+  const tasks: TaskResult[] = [];
+  const missing: WorkloadResult['missing'][number][] = [];
+  console.log(`\n${workload.title}`);
+  for (const ceiling of limits) {
+    const { threads } = ceiling;
+    const { own, others } = await startAll(workload, threads, missing);
+    try {
+      for (const task of workload.tasks) {
+        if (!(list(options.task)?.includes(task.id) ?? true)) continue;
+        const skip = options.quick ? workload.slow : [];
+        const timed = await timeTask(task, own, others, { rounds, roundMs, skip });
+        const result: TaskResult = { task, threads, limitMs: task.flops / (ceiling.fma * 1e6), ...timed };
+        tasks.push(result);
+        console.log(`\n ${taskTitle(result)}`);
+        console.log(result.series.length > 0 ? textTable(taskRows(result)) : '  nothing to time');
+      }
+    } finally {
+      for (const peer of [...own, ...others]) peer.stop();
+    }
+  }
+  const result = { workload: { id: workload.id, title: workload.title }, tasks, missing };
+  if (notes(result).length > 0)
+    console.log(
+      `\n${notes(result)
+        .map((note) => `  ${note}`)
+        .join('\n')}`,
+    );
+  return result;
+}
+
+function write(results: Results): void {
+  const folder = new URL('results/', import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const file = new URL(`${results.date}-${machineSlug(results.machine)}.json`, folder);
+  const rounded = (_: string, value: unknown) =>
+    typeof value === 'number' ? Number(value.toPrecision(5)) : value;
+  writeFileSync(file, `${JSON.stringify(results, rounded, 1)}\n`);
+  console.log(`\nwritten: ${fileURLToPath(file).slice(root.length)}`);
+  if (options.only || options.task || options.peers) return;
+  writeFileSync(`${root}docs/BENCHMARKS.md`, markdown(results));
+  console.log('written: docs/BENCHMARKS.md');
+}
+
+async function main(): Promise<void> {
+  if (options.help) {
+    console.log(help);
+    return;
+  }
+  const names = list(options.only);
+  const chosen = workloads.filter(({ id }) => names?.includes(id) ?? true);
+  if (chosen.length === 0) {
+    const known = workloads.map(({ id }) => id).join(', ');
+    throw new Error(`[bench] no workload to run, got --only ${options.only}, expected some of ${known}`);
+  }
+  const threadCounts = list(options.threads)!.map(Number);
+  for (const count of [...threadCounts, rounds]) {
+    if (!Number.isInteger(count) || count < 1) {
+      throw new Error(
+        '[bench] bad --threads or --rounds, expected positive integers, such as --threads 1,2 --rounds 7',
+      );
+    }
+  }
+  const loadBefore = load();
+  if (loadBefore > 0.5) {
+    console.log(
+      `The machine is busy (load ${loadBefore.toFixed(1)} a processor): do not trust what follows.`,
+    );
+  }
+  const limits = ceilings(threadCounts, processors);
+  for (const limit of limits) console.log(`Ceilings: ${ceilingText(limit)}`);
+  const results: WorkloadResult[] = [];
+  for (const workload of chosen) results.push(await timeWorkload(workload, limits));
+  if (options.quick || options['no-write']) return;
+  write({
+    date: new Date().toISOString().slice(0, 10),
+    machine: machine(),
+    ceilings: limits,
+    settings: { rounds, roundMs, pinned: processors.length > 0, loadBefore },
+    workloads: results,
+  });
+}
+
+await main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+});

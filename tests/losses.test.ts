@@ -1,0 +1,141 @@
+// Losses against Keras: numbers a sample, their mean and its gradient; and cross entropies that go back to a softmax's logits.
+import assert from 'node:assert/strict';
+import { jit, losses, mean, softmax, tensor, valueAndGrad } from '../src/api.ts';
+import { getLoss, type Loss, type SmoothableOptions } from '../src/losses/losses.ts';
+import type { Tensor } from '../src/tensor.ts';
+import { describeBackends } from './support/backends.ts';
+import { close } from './support/data.ts';
+import { fixture, flat, modelBackends, type Numbers, numbers, oneBackend } from './support/fixtures.ts';
+
+interface LossCase {
+  name: string;
+  loss: Exclude<keyof typeof losses, never>;
+  options: SmoothableOptions;
+  labels: Numbers;
+  labelType: 'float32' | 'int32';
+  predictions: Numbers;
+  perSample: number[];
+  mean: number;
+  gradient: Numbers;
+}
+
+const { cases } = fixture<{ cases: LossCase[] }>('losses');
+const near = { rtol: 2e-5, atol: 1e-6 };
+
+describeBackends(
+  'losses as in Keras',
+  () => {
+    for (const { name, loss: lossName, options, labels, labelType, predictions, ...expected } of cases) {
+      it(`${lossName}, ${name} ${JSON.stringify(options)}`, () => {
+        const loss: Loss = losses[lossName](options);
+        const yTrue = numbers(labels, labelType);
+        const yPred = numbers(predictions);
+        const perSample = loss.call(yTrue, yPred);
+        assert.deepEqual(perSample.shape, [yPred.shape[0]]);
+        close(perSample.dataSync(), expected.perSample, near, 'a sample');
+        const { value, gradients } = valueAndGrad((p) => mean(loss.call(yTrue, p!)))(yPred);
+        close(value.dataSync(), [expected.mean], near, 'mean');
+        close(gradients[0]!.dataSync(), flat(expected.gradient), near, 'gradient');
+        const traced = jit((t: Tensor, p: Tensor) => loss.call(t, p));
+        close(traced(yTrue, yPred).dataSync(), expected.perSample, near, 'traced');
+        traced.dispose();
+      });
+    }
+  },
+  modelBackends,
+);
+
+describeBackends(
+  'losses of a softmax',
+  () => {
+    const logits = [
+      [100, -100, 0],
+      [2, 1, 0.5],
+      [-3, 40, -60],
+    ];
+    const oneHot = [
+      [0, 1, 0],
+      [1, 0, 0],
+      [0, 1, 0],
+    ];
+    const indices = Int32Array.of(1, 0, 1);
+
+    it('are those of its logits, where probabilities underflow', () => {
+      for (const [kind, labels] of [
+        ['categoricalCrossentropy', tensor(oneHot)],
+        ['sparseCategoricalCrossentropy', tensor(indices)],
+      ] as const) {
+        const x = tensor(logits);
+        const ofSoftmax = valueAndGrad((z) => mean(losses[kind]().call(labels, softmax(z!))))(x);
+        const ofLogits = valueAndGrad((z) => mean(losses[kind]({ fromLogits: true }).call(labels, z!)))(x);
+        close(ofSoftmax.value.dataSync(), ofLogits.value.dataSync(), { rtol: 1e-6, atol: 0 }, kind);
+        close(ofSoftmax.gradients[0]!.dataSync(), ofLogits.gradients[0]!.dataSync(), near, kind);
+        // The first row's loss is 200 nats, beyond what a clipped probability could give.
+        close(losses[kind]().call(labels, softmax(x)).dataSync().subarray(0, 1), [200], near, kind);
+      }
+    });
+
+    it('refuse labels that do not fit, and say what would', () => {
+      const p = tensor([
+        [0.5, 0.5],
+        [0.1, 0.9],
+      ]);
+      assert.throws(
+        () => losses.categoricalCrossentropy().call(tensor(Int32Array.of(0, 1)), p),
+        /\[categoricalCrossentropy\].*got \[2\], expected \[2, 2\].*sparseCategoricalCrossentropy/,
+      );
+      assert.throws(
+        () => losses.sparseCategoricalCrossentropy().call(tensor([[1, 0, 0, 0]]), p),
+        /\[sparseCategoricalCrossentropy\].*got \[1, 4\], expected class indices \[2\].*categoricalCrossentropy/,
+      );
+      assert.throws(
+        () => losses.meanSquaredError().call(tensor([1, 2, 3]), p),
+        /\[meanSquaredError\].*got \[3\], expected \[2, 2\]/,
+      );
+      assert.throws(
+        () => losses.binaryCrossentropy({ labelSmoothing: 1 }),
+        /labelSmoothing, got 1, expected/,
+      );
+    });
+
+    it('of equal numbers and of logits of 0 have their proper gradients', () => {
+      const zero = tensor([[0, 1]]);
+      const absolute = valueAndGrad((p) => mean(losses.meanAbsoluteError().call(zero, p!)))(tensor([[0, 1]]));
+      assert.deepEqual(absolute.gradients[0]!.arraySync(), [[0, 0]]);
+      const binary = losses.binaryCrossentropy({ fromLogits: true });
+      const { gradients } = valueAndGrad((z) => mean(binary.call(zero, z!)))(tensor([[0, 0]]));
+      close(gradients[0]!.dataSync(), [0.25, -0.25], near, 'sigmoid(0) minus the label, over two');
+    });
+
+    it('refuse class indices out of range, naming the index and the limit', () => {
+      const call = () =>
+        losses.sparseCategoricalCrossentropy({ fromLogits: true }).call(
+          tensor(Int32Array.of(0, 7)),
+          tensor([
+            [1, 2],
+            [3, 4],
+          ]),
+        );
+      assert.throws(call, /label out of range, got 7, expected an integer in \[0, 2\)/);
+    });
+  },
+  oneBackend,
+);
+
+describe('names of losses', () => {
+  it('are taken in camelCase, snake_case, as classes and in short', () => {
+    for (const [name, meant] of [
+      ['meanSquaredError', 'meanSquaredError'],
+      ['mean_squared_error', 'meanSquaredError'],
+      ['MeanSquaredError', 'meanSquaredError'],
+      ['mse', 'meanSquaredError'],
+      ['MAE', 'meanAbsoluteError'],
+      ['categorical_crossentropy', 'categoricalCrossentropy'],
+      ['categoricalCrossEntropy', 'categoricalCrossentropy'],
+      ['binary_crossentropy', 'binaryCrossentropy'],
+      ['sparse_categorical_crossentropy', 'sparseCategoricalCrossentropy'],
+    ]) {
+      assert.equal(getLoss('test', name!).name, meant);
+    }
+  });
+});
