@@ -104,6 +104,13 @@ export class MultiHeadAttention extends Layer {
     this.valueDim = valueDim;
   }
 
+  /** The first input is the queries, the second the values, the third, if any, the keys. */
+  override ensureBuilt(...inputShapes: readonly Shape[]): void {
+    const [, value = inputShapes[0]!, key = value] = inputShapes;
+    this.sourceWidths ??= [key.at(-1)!, value.at(-1)!];
+    super.ensureBuilt(...inputShapes);
+  }
+
   protected override build(inputShape: Shape): void {
     const width = inputShape.at(-1)!;
     const [keyWidth, valueWidth] = this.sourceWidths ?? [width, width];
@@ -138,9 +145,27 @@ export class MultiHeadAttention extends Layer {
     return [inputShape[0]!, this.options.outputDim ?? inputShape[1]!];
   }
 
-  /** Self-attention. */
+  /** One input attends to itself; of two or three the first attends to the second, with keys from the third. */
+  protected override shapeOf(inputShapes: readonly Shape[]): number[] {
+    const [query, value = query, key = value] = inputShapes;
+    const fits =
+      inputShapes.length <= 3 && [value, key].every((shape) => shape?.length === 2 && shape[0] === value![0]);
+    if (query === undefined || !fits) {
+      const got = inputShapes.map(showShape).join(', ');
+      throw new NablaError(
+        this.name,
+        `expected samples [time, width] of a query, perhaps a value, perhaps a key, got ${got || 'none'}`,
+      );
+    }
+    return this.computeOutputShape(query);
+  }
+
   protected override call(x: Tensor, context: CallContext): Tensor {
-    return this.selfAttend(cast(x, 'float32'), this.attentionOptions(context.training, undefined));
+    return this.callAll([x], context);
+  }
+
+  protected override callAll(xs: readonly Tensor[], { training }: CallContext): Tensor {
+    return this.attendAll(xs, { training });
   }
 
   /**
@@ -149,20 +174,18 @@ export class MultiHeadAttention extends Layer {
    * @example attention.attend(decoderState, encoderOutput, { mask: padding })
    */
   attend(query: Tensor, value: Tensor, options: AttendOptions = {}): Tensor {
-    const { key = value, mask, training = false } = options;
-    for (const [name, tensor] of Object.entries({ query, key, value })) {
-      if (tensor.rank === 3 && tensor.shape[0] === query.shape[0]) continue;
-      throw new NablaError(this.name, `expected ${name} [${query.shape[0]}, time, width], got ${tensor}`);
-    }
-    this.sourceWidths ??= [key.shape[2]!, value.shape[2]!];
-    this.ensureBuilt(query.shape.slice(1));
-    this.computeOutputShape(query.shape.slice(1));
+    const inputs = options.key === undefined ? [query, value] : [query, value, options.key];
+    const shapes = inputs.map(({ shape }) => shape.slice(1));
+    this.ensureBuilt(...shapes);
+    this.shapeOf(shapes);
+    return named(this.name, () => this.attendAll(inputs, options));
+  }
+
+  private attendAll(inputs: readonly Tensor[], { mask, training = false }: AttendOptions): Tensor {
     const settings = this.attentionOptions(training, mask);
-    return named(this.name, () => {
-      const [q, k, v] = [query, key, value].map((tensor) => cast(tensor, 'float32')) as [Tensor, Tensor, Tensor];
-      if (query === value && key === value) return this.selfAttend(q, settings);
-      return this.crossAttend(q, k, v, settings);
-    });
+    const [query, value = query!, key = value] = inputs.map((tensor) => cast(tensor, 'float32'));
+    if (query === value && key === value) return this.selfAttend(query!, settings);
+    return this.crossAttend(query!, key, value, settings);
   }
 
   private attentionOptions(training: boolean, mask: Tensor | undefined): AttentionOptions {

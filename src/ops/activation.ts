@@ -249,7 +249,12 @@ export const squareplus = (x: TensorLike, b = 4): Tensor =>
   activate(
     {
       name: 'squareplus',
-      value: (o, v) => o.mul(o.add(v, o.sqrt(o.add(o.square(v), b))), 0.5),
+      value: (o, v) => {
+        // The square of what is far larger may overflow, and b is nothing beside it.
+        const size = o.abs(v);
+        const root = o.below(size, 1e9, o.sqrt(o.add(o.square(v), b)), size);
+        return o.mul(o.add(v, root), 0.5);
+      },
       slope: (o, v) => o.mul(o.add(o.div(v, o.sqrt(o.add(o.square(v), b))), 1), 0.5),
     },
     x,

@@ -2,6 +2,7 @@
 import type { Tensor } from '../../src/tensor.ts';
 import type { Case } from './case.ts';
 import { arithmeticCases } from './cases-arithmetic.ts';
+import { attentionCases } from './cases-attention.ts';
 import { creationCases } from './cases-creation.ts';
 import { networkCases } from './cases-network.ts';
 import { reduceCases } from './cases-reduce.ts';
@@ -15,6 +16,7 @@ export const cases: readonly Case[] = [
   ...reduceCases,
   ...networkCases,
   ...creationCases,
+  ...attentionCases,
 ];
 
 /** The cases by op, in the table's order. */
