@@ -1,6 +1,29 @@
 // The public names of the layers.
 
 export {
+  Elu,
+  type EluOptions,
+  elu,
+  LeakyRelu,
+  type LeakyReluOptions,
+  leakyReLU,
+  Prelu,
+  type PreluOptions,
+  prelu,
+  Relu,
+  type ReluOptions,
+  reLU,
+  SoftmaxLayer,
+  type SoftmaxOptions,
+  softmax,
+} from './advanced-activations.ts';
+export {
+  type AttendOptions,
+  MultiHeadAttention,
+  type MultiHeadAttentionOptions,
+  multiHeadAttention,
+} from './attention.ts';
+export {
   Conv,
   type ConvOptions,
   ConvTranspose,
@@ -45,6 +68,37 @@ export {
   subtract,
 } from './merge.ts';
 export {
+  AlphaDropout,
+  alphaDropout,
+  GaussianDropout,
+  GaussianNoise,
+  type GaussianNoiseOptions,
+  gaussianDropout,
+  gaussianNoise,
+  SpatialDropout,
+  spatialDropout1d,
+  spatialDropout2d,
+  spatialDropout3d,
+} from './noise.ts';
+export {
+  type AffineOptions,
+  BatchNormalization,
+  type BatchNormalizationOptions,
+  batchNormalization,
+  GroupNormalization,
+  type GroupNormalizationOptions,
+  groupNormalization,
+  instanceNormalization,
+  LayerNormalization,
+  type LayerNormalizationOptions,
+  layerNormalization,
+  RmsNormalization,
+  type RmsNormalizationOptions,
+  rmsNormalization,
+  UnitNormalization,
+  unitNormalization,
+} from './normalization.ts';
+export {
   averagePooling1d,
   averagePooling2d,
   averagePooling3d,
@@ -63,27 +117,19 @@ export {
   type PoolingOptions,
 } from './pooling.ts';
 export {
-  DepthwiseConv,
-  type DepthwiseConvOptions,
-  depthwiseConv1d,
-  depthwiseConv2d,
-  SeparableConv,
-  type SeparableConvOptions,
-  separableConv1d,
-  separableConv2d,
-} from './separable.ts';
-export {
-  type Borders,
-  Cropping2D,
-  type Cropping2DOptions,
-  cropping2d,
-  UpSampling2D,
-  type UpSampling2DOptions,
-  upSampling2d,
-  ZeroPadding2D,
-  type ZeroPadding2DOptions,
-  zeroPadding2d,
-} from './spatial.ts';
+  PositionEmbedding,
+  type PositionEmbeddingOptions,
+  positionEmbedding,
+  SinePositionEncoding,
+  type SinePositionEncodingOptions,
+  sinePositionEncoding,
+  TiedProjection,
+  type TiedProjectionOptions,
+  TokenAndPositionEmbedding,
+  type TokenAndPositionEmbeddingOptions,
+  tiedProjection,
+  tokenAndPositionEmbedding,
+} from './position.ts';
 export {
   GRU,
   type GRUOptions,
@@ -97,6 +143,16 @@ export {
   simpleRNN,
 } from './recurrent.ts';
 export {
+  DepthwiseConv,
+  type DepthwiseConvOptions,
+  depthwiseConv1d,
+  depthwiseConv2d,
+  SeparableConv,
+  type SeparableConvOptions,
+  separableConv1d,
+  separableConv2d,
+} from './separable.ts';
+export {
   Bidirectional,
   type BidirectionalOptions,
   bidirectional,
@@ -107,4 +163,17 @@ export {
   type TimeDistributedOptions,
   timeDistributed,
 } from './sequences.ts';
+export {
+  type Borders,
+  Cropping2D,
+  type Cropping2DOptions,
+  cropping2d,
+  UpSampling2D,
+  type UpSampling2DOptions,
+  upSampling2d,
+  ZeroPadding2D,
+  type ZeroPadding2DOptions,
+  zeroPadding2d,
+} from './spatial.ts';
 export { SymbolicTensor } from './symbolic.ts';
+export { TransformerBlock, type TransformerBlockOptions, transformerBlock } from './transformer.ts';

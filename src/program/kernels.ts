@@ -25,6 +25,10 @@ export const kernels = {
   poolGrad: { opcode: 14, operands: ['out', 'input', 'y', 'dy'], attributes: ['kind', 'batch', 'inD', 'inH', 'inW', 'channels', 'outD', 'outH', 'outW', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'padD', 'padH', 'padW'] },
   rnn: { opcode: 15, operands: ['y?', 'hLast', 'cLast?', 'reserve?', 'input', 'h0?', 'c0?', 'recurrent', 'bias?', 'mask?'], attributes: ['kind', 'batch', 'time', 'units', 'backwards'] },
   rnnGrad: { opcode: 16, operands: ['dInput', 'dProduct?', 'dBias?', 'dh0?', 'dc0?', 'dy?', 'dhLast?', 'dcLast?', 'reserve', 'recurrent', 'mask?'], attributes: ['kind', 'batch', 'time', 'units', 'backwards'] },
+  normalize: { opcode: 17, operands: ['out', 'mean?', 'rstd?', 'input', 'scale?', 'offset?'], attributes: ['rows', 'columns', 'center', 'epsilon:f'] },
+  normalizeGrad: { opcode: 18, operands: ['dx', 'dscale?', 'doffset?', 'dy', 'input', 'mean?', 'rstd', 'scale?'], attributes: ['rows', 'columns'] },
+  attention: { opcode: 19, operands: ['out', 'logSumExp?', 'q', 'k', 'v', 'mask?'], attributes: ['batch', 'heads', 'kvHeads', 'queries', 'keys', 'dim', 'valueDim', 'qRow', 'qOffset', 'kRow', 'kOffset', 'vRow', 'vOffset', 'maskBatch', 'maskHeads', 'causal', 'scale:f'] },
+  attentionGrad: { opcode: 20, operands: ['dq', 'dk?', 'dv?', 'q', 'k', 'v', 'out', 'logSumExp', 'dout', 'mask?'], attributes: ['batch', 'heads', 'kvHeads', 'queries', 'keys', 'dim', 'valueDim', 'qRow', 'qOffset', 'kRow', 'kOffset', 'vRow', 'vOffset', 'maskBatch', 'maskHeads', 'causal', 'scale:f'] },
 } as const;
 export type KernelName = keyof typeof kernels;
 

@@ -2,6 +2,7 @@
 import type { Tensor } from '../../src/tensor.ts';
 import type { Case } from './case.ts';
 import { arithmeticCases } from './cases-arithmetic.ts';
+import { attentionCases } from './cases-attention.ts';
 import { convolutionCases } from './cases-conv.ts';
 import { creationCases } from './cases-creation.ts';
 import { networkCases } from './cases-network.ts';
@@ -19,6 +20,7 @@ export const cases: readonly Case[] = [
   ...recurrentCases,
   ...creationCases,
   ...convolutionCases,
+  ...attentionCases,
 ];
 
 /** The cases by op, in the table's order. */
