@@ -60,10 +60,10 @@ int64_t Product(std::initializer_list<int32_t> factors) {
 void TestConvolution(Counts& counts) {
   std::mt19937 random(1);
   for (const Case& c : kCases) {
-    const std::vector<int32_t> attributes = {c.batch,      c.d.in,     c.h.in,     c.w.in,       c.inC,        c.d.out(),
-                                             c.h.out(),    c.w.out(),  c.outC,     c.d.kernel,   c.h.kernel,   c.w.kernel,
-                                             c.d.stride,   c.h.stride, c.w.stride, c.d.dilation, c.h.dilation, c.w.dilation,
-                                             c.d.before,   c.h.before, c.w.before, c.groups};
+    const std::vector<int32_t> attributes = {
+        c.batch,      c.d.in,       c.h.in,     c.w.in,     c.inC,      c.d.out(),  c.h.out(),  c.w.out(),
+        c.outC,       c.d.kernel,   c.h.kernel, c.w.kernel, c.d.stride, c.h.stride, c.w.stride, c.d.dilation,
+        c.h.dilation, c.w.dilation, c.d.before, c.h.before, c.w.before, c.groups};
     const std::string name = c.name;
     const auto input = Floats(random, Product({c.batch, c.d.in, c.h.in, c.w.in, c.inC}), -1, 1);
     const auto filter =
@@ -115,10 +115,12 @@ void TestPooling(Counts& counts) {
   for (const Case& c : kPools) {
     for (int32_t kind : {0, 1}) {
       for (int content = 0; content < 3; ++content) {
-        const std::vector<int32_t> attributes = {kind,      c.batch,    c.d.in,     c.h.in,     c.w.in,     c.inC,
-                                                 c.d.out(), c.h.out(),  c.w.out(),  c.d.kernel, c.h.kernel, c.w.kernel,
-                                                 c.d.stride, c.h.stride, c.w.stride, c.d.before, c.h.before, c.w.before};
-        const std::string name = std::string(c.name) + " kind " + std::to_string(kind) + " content " + std::to_string(content);
+        const std::vector<int32_t> attributes = {kind,       c.batch,    c.d.in,     c.h.in,     c.w.in,
+                                                 c.inC,      c.d.out(),  c.h.out(),  c.w.out(),  c.d.kernel,
+                                                 c.h.kernel, c.w.kernel, c.d.stride, c.h.stride, c.w.stride,
+                                                 c.d.before, c.h.before, c.w.before};
+        const std::string name =
+            std::string(c.name) + " kind " + std::to_string(kind) + " content " + std::to_string(content);
         auto input = Floats(random, Product({c.batch, c.d.in, c.h.in, c.w.in, c.inC}));
         // Many equal maxima, or NaN here and there.
         for (size_t i = 0; i < input.size(); ++i) {
@@ -151,7 +153,10 @@ void TestRules(Counts& counts) {
     const bool good = attribute == 99;
     if (!good) attributes[attribute] = value;
     KernelCase test(Opcode::kConv, what);
-    test.Float(std::vector<float>(256)).Float(std::vector<float>(288)).Float(std::vector<float>(288)).Absent();
+    test.Float(std::vector<float>(256))
+        .Float(std::vector<float>(288))
+        .Float(std::vector<float>(288))
+        .Absent();
     test.Attributes(attributes);
     counts.Expect(test.Check().empty() == good, std::string("rule: ") + what);
   };

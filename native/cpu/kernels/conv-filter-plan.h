@@ -8,7 +8,8 @@ namespace conv {
 
 // The filter's rows (taps times channels) fall into runs: rows whose elements are neighbours in the input.
 struct FilterPlan {
-  bool gathered;  // runs are too short to fill tiles: elements are gathered first, and all rows of a group are one run
+  bool gathered;  // runs are too short to fill tiles: elements are gathered first, and all rows of a group
+                  // are one run
   int64_t runs, runRows;          // of a group; rows of each
   int64_t runsOfSlab, runsOfRow;  // of the taps of one depth, and of one height
   bool padded;                    // windows are read from a padded copy of the rows

@@ -1,5 +1,5 @@
-// The gradient of a convolution's filter: windows times output gradients, summed over the batch in a fixed order. Rows of
-// the filter are shared among threads, so that nothing is added up across threads.
+// The gradient of a convolution's filter: windows times output gradients, summed over the batch in a fixed
+// order. Rows of the filter are shared among threads, so that nothing is added up across threads.
 #include "cpu/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/conv-filter.cpp"
@@ -23,7 +23,8 @@ using nabla::conv::Shape;
 using nabla::conv::Span;
 using nabla::conv::TapsInside;
 
-// The filter's rows that one thread computes, tile by tile: `first` and `end` count tiles of all groups and runs.
+// The filter's rows that one thread computes, tile by tile: `first` and `end` count tiles of all groups and
+// runs.
 struct FilterWork {
   Shape s;
   FilterPlan plan;
@@ -42,7 +43,8 @@ struct FilterWork {
 
   Place PlaceOf(int64_t unit) const {
     const int64_t run = unit / tilesOfRun, tile = unit % tilesOfRun;
-    return {run / plan.runs, run % plan.runs,
+    return {run / plan.runs,
+            run % plan.runs,
             {plan.runRows * tile / tilesOfRun, plan.runRows * (tile + 1) / tilesOfRun}};
   }
 
@@ -78,7 +80,9 @@ struct FilterWork {
       for (int64_t slab = 0; slab < s.out[0]; slab++) {
         for (int64_t row = 0; row < s.out[1]; row += plan.blockRows) {
           for (int64_t column = 0; column < s.out[2]; column += plan.blockColumns) {
-            const Block block{image, slab, {row, HWY_MIN(row + plan.blockRows, s.out[1])},
+            const Block block{image,
+                              slab,
+                              {row, HWY_MIN(row + plan.blockRows, s.out[1])},
                               {column, HWY_MIN(column + plan.blockColumns, s.out[2])}};
             ComputeBlock(block, begin, end, buffer);
           }
@@ -90,7 +94,8 @@ struct FilterWork {
   void ComputeBlock(const Block& block, int64_t begin, int64_t end, float* buffer) const {
     const float* image = input + block.image * s.inImage();
     const int64_t slab0 = block.slab * s.stride[0] - s.pad[0];
-    // Element 0 of tap 0's window at the block's first position lies at `origin` (of what is copied, at that of row 0).
+    // Element 0 of tap 0's window at the block's first position lies at `origin` (of what is copied, at that
+    // of row 0).
     const float* base = image;
     int64_t firstRow = 0, firstColumn = -s.pad[2];
     const int64_t tapReach = (s.kernel[1] - 1) * s.dilation[1];
@@ -127,7 +132,8 @@ struct FilterWork {
       }
       const int64_t positions = rows.size() * width;
       if (inside && positions > 0) {
-        if (plan.gathered) Gather(block, base, slab0, firstRow, firstColumn, first.group, rowsOfRun, gathered);
+        if (plan.gathered)
+          Gather(block, base, slab0, firstRow, firstColumn, first.group, rowsOfRun, gathered);
         const float* windows = nullptr;
         if (!plan.gathered) {
           const int64_t d = plan.padded ? kd * plan.slabPitch : slab * plan.slabPitch;
@@ -157,8 +163,8 @@ struct FilterWork {
             tile.a = plan.gathered ? gathered + (place.rows.begin - rowsOfRun.begin) * plan.gatheredPitch
                                    : windows + place.rows.begin;
             tile.aRow = plan.gathered ? plan.gatheredPitch : 1;
-            tile.out = out + (place.run * plan.runRows + place.rows.begin) * s.outC + place.group * s.outGroup() +
-                       panel * kPanel;
+            tile.out = out + (place.run * plan.runRows + place.rows.begin) * s.outC +
+                       place.group * s.outGroup() + panel * kPanel;
             RunStepped(tile, static_cast<int>(place.rows.size()), columns);
           }
         }
@@ -167,13 +173,14 @@ struct FilterWork {
     }
   }
 
-  // Where runs are short: the windows' elements that belong to some of the filter's rows, a row of numbers for each, so
-  // that tiles are tall all the same.
+  // Where runs are short: the windows' elements that belong to some of the filter's rows, a row of numbers
+  // for each, so that tiles are tall all the same.
   void Gather(const Block& block, const float* base, int64_t slab0, int64_t firstRow, int64_t firstColumn,
               int64_t group, const Span& wanted, float* to) const {
     for (int64_t k = wanted.begin; k < wanted.end; k++, to += plan.gatheredPitch) {
       const int64_t c = k % s.inGroup(), tap = k / s.inGroup();
-      const int64_t kd = tap / (s.kernel[1] * s.kernel[2]), kh = tap / s.kernel[2] % s.kernel[1], kw = tap % s.kernel[2];
+      const int64_t kd = tap / (s.kernel[1] * s.kernel[2]), kh = tap / s.kernel[2] % s.kernel[1],
+                    kw = tap % s.kernel[2];
       const int64_t slab = slab0 + kd * s.dilation[0];
       float* next = to;
       for (int64_t h = block.rows.begin; h < block.rows.end; h++, next += block.columns.size()) {
@@ -184,7 +191,8 @@ struct FilterWork {
         }
         const int64_t d = (plan.padded ? kd : slab) * plan.slabPitch;
         const int64_t column = block.columns.begin * s.stride[2] + kw * s.dilation[2] + firstColumn;
-        const float* from = base + d + (row - firstRow) * plan.rowPitch + column * s.inC + group * s.inGroup() + c;
+        const float* from =
+            base + d + (row - firstRow) * plan.rowPitch + column * s.inC + group * s.inGroup() + c;
         const int64_t step = s.stride[2] * s.inC;
         if (step == 1) {
           std::memcpy(next, from, static_cast<size_t>(block.columns.size()) * sizeof(float));

@@ -1,5 +1,6 @@
-// How a convolution is computed as correlations of windows with a packed filter, the same for every instruction set:
-// one pass for a convolution, one for each residue of the stride for the gradient of its input.
+// How a convolution is computed as correlations of windows with a packed filter, the same for every
+// instruction set: one pass for a convolution, one for each residue of the stride for the gradient of its
+// input.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +11,8 @@
 namespace nabla {
 namespace conv {
 
-// out[position] = activation(bias + sum over taps and channels of input[window] * filter), group by group. Arrays are
-// depth, height, width; steps and pitches count floats.
+// out[position] = activation(bias + sum over taps and channels of input[window] * filter), group by group.
+// Arrays are depth, height, width; steps and pitches count floats.
 struct Pass {
   const float* input;
   int64_t batch, groups;
@@ -83,8 +84,9 @@ inline int64_t Phases(const Shape& s) {
   return phases;
 }
 
-// The gradient at the input positions with one residue modulo the stride: of the taps, those that meet them, in reverse.
-// Input position f + o * stride meets tap k at output position (f + pad - k * dilation) / stride + o.
+// The gradient at the input positions with one residue modulo the stride: of the taps, those that meet them,
+// in reverse. Input position f + o * stride meets tap k at output position (f + pad - k * dilation) / stride
+// + o.
 inline Pass GradientPass(const Shape& s, int64_t phase) {
   Pass p{};
   p.batch = s.batch, p.groups = s.groups;
@@ -117,7 +119,8 @@ inline Pass GradientPass(const Shape& s, int64_t phase) {
   return p;
 }
 
-// Floats of scratch: the steps (two floats each), the packed filter, a band for each thread; all on cache lines.
+// Floats of scratch: the steps (two floats each), the packed filter, a band for each thread; all on cache
+// lines.
 constexpr int64_t kWidestPanel = 32;
 inline int64_t RoundUp(int64_t floats) { return (floats + 15) / 16 * 16; }
 inline int64_t StepFloats(const Pass& p) { return RoundUp(2 * p.depth()); }

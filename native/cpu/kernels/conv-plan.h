@@ -1,5 +1,5 @@
-// The geometry of convolutions and pooling, the same for every instruction set: attributes read, and which part of a
-// window lies inside the input. One and two dimensions are three with leading ones.
+// The geometry of convolutions and pooling, the same for every instruction set: attributes read, and which
+// part of a window lies inside the input. One and two dimensions are three with leading ones.
 #pragma once
 
 #include <algorithm>

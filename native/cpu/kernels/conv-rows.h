@@ -23,16 +23,20 @@ using nabla::conv::Span;
 // Multiply-adds that are worth a thread of their own.
 constexpr int64_t kThreadWork = 1'000'000;
 
-inline int64_t GrainOf(int64_t workEach) { return HWY_MAX(int64_t{1}, kThreadWork / HWY_MAX(int64_t{1}, workEach)); }
+inline int64_t GrainOf(int64_t workEach) {
+  return HWY_MAX(int64_t{1}, kThreadWork / HWY_MAX(int64_t{1}, workEach));
+}
 
 // Copies `width` pixels of each row, from column `column` on, which may lie outside the row: there are zeros.
-HWY_NOINLINE inline void CopyRows(const float* rows, int64_t count, int64_t rowPixels, int64_t channels, int64_t column,
-                                  int64_t width, float* to) {
+HWY_NOINLINE inline void CopyRows(const float* rows, int64_t count, int64_t rowPixels, int64_t channels,
+                                  int64_t column, int64_t width, float* to) {
   const int64_t before = HWY_MIN(width, HWY_MAX(int64_t{0}, -column));
   const int64_t begin = HWY_MAX(int64_t{0}, column);
   const int64_t inside = HWY_MAX(int64_t{0}, HWY_MIN(column + width, rowPixels) - begin);
   const int64_t after = width - before - inside;
-  const auto bytes = [channels](int64_t pixels) { return static_cast<size_t>(pixels * channels) * sizeof(float); };
+  const auto bytes = [channels](int64_t pixels) {
+    return static_cast<size_t>(pixels * channels) * sizeof(float);
+  };
   for (int64_t i = 0; i < count; i++) {
     std::memset(to, 0, bytes(before));
     if (inside > 0) std::memcpy(to + before * channels, rows + begin * channels, bytes(inside));
@@ -42,7 +46,8 @@ HWY_NOINLINE inline void CopyRows(const float* rows, int64_t count, int64_t rowP
   }
 }
 
-// Runs a stepped tile of `rows` x `columns` whose operands are set, and stores it at tile.out with its bias and relu.
+// Runs a stepped tile of `rows` x `columns` whose operands are set, and stores it at tile.out with its bias
+// and relu.
 HWY_INLINE void RunStepped(gemm::Tile& tile, int rows, int columns) {
   using namespace gemm;
   const int vectors = (columns + kLanes - 1) / kLanes;

@@ -1,5 +1,5 @@
-// Convolution and the gradient of its input: the matrix product's tiles over windows of the image, which a table of steps
-// walks where they lie, so that the matrix of all windows never exists.
+// Convolution and the gradient of its input: the matrix product's tiles over windows of the image, which a
+// table of steps walks where they lie, so that the matrix of all windows never exists.
 #include "cpu/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/conv.cpp"
@@ -63,7 +63,8 @@ struct Work {
                        filter + unit * pass.depth() * kPanel, kPanel);
   }
 
-  // As PackFilter for the gradient: the filter's columns are the rows, those of the taps in use, in the pass's order.
+  // As PackFilter for the gradient: the filter's columns are the rows, those of the taps in use, in the
+  // pass's order.
   void PackTurnedFilter(const float* from, const Shape& s, int64_t unit) const {
     const int64_t group = unit / panels, first = unit % panels * kPanel;
     const int count = static_cast<int>(HWY_MIN(kPanel, pass.columns - first));
@@ -71,10 +72,11 @@ struct Work {
     for (int64_t d = 0; d < pass.taps[0]; d++) {
       for (int64_t h = 0; h < pass.taps[1]; h++) {
         for (int64_t w = 0; w < pass.taps[2]; w++) {
-          const int64_t kd = pass.firstTap[0] + d * pass.tapStep[0], kh = pass.firstTap[1] + h * pass.tapStep[1];
+          const int64_t kd = pass.firstTap[0] + d * pass.tapStep[0],
+                        kh = pass.firstTap[1] + h * pass.tapStep[1];
           const int64_t tap = (kd * s.kernel[1] + kh) * s.kernel[2] + pass.firstTap[2] + w * pass.tapStep[2];
-          gemm::PackTurned(from + (tap * pass.columns + first) * s.outC + group * pass.channels, s.outC, count,
-                           pass.channels, to, kPanel);
+          gemm::PackTurned(from + (tap * pass.columns + first) * s.outC + group * pass.channels, s.outC,
+                           count, pass.channels, to, kPanel);
           to += pass.channels * kPanel;
         }
       }
@@ -86,7 +88,8 @@ struct Work {
     int64_t image, slab, row0, row1, segment;
   };
 
-  // Where windows of the band are read: element 0 of the window of row 0, column 0 would lie at `origin` for tap 0.
+  // Where windows of the band are read: element 0 of the window of row 0, column 0 would lie at `origin` for
+  // tap 0.
   struct Source {
     const float* base;
     int64_t origin;
@@ -117,7 +120,8 @@ struct Work {
                   const Span& columns) const {
     const int64_t group = unit / panels, first = unit % panels * kPanel;
     const int count = static_cast<int>(HWY_MIN(kPanel, pass.columns - first));
-    const Span heights = TapsInside(row * pass.stride[1] - pass.pad[1], pass.taps[1], pass.dilation[1], pass.in[1]);
+    const Span heights =
+        TapsInside(row * pass.stride[1] - pass.pad[1], pass.taps[1], pass.dilation[1], pass.in[1]);
     const int64_t tapRow = pass.taps[2] * pass.channels;
     // Taps above and below the image are left out; slabs of taps hang together where none of them is.
     const bool whole = heights.size() == pass.taps[1];
@@ -159,11 +163,14 @@ struct Work {
   }
 
   void ComputeBand(const Band& band, float* buffer) const {
-    const Span slabs = TapsInside(band.slab * pass.stride[0] - pass.pad[0], pass.taps[0], pass.dilation[0], pass.in[0]);
-    const Span columns = {band.segment * pass.segment, HWY_MIN((band.segment + 1) * pass.segment, pass.count[2])};
+    const Span slabs =
+        TapsInside(band.slab * pass.stride[0] - pass.pad[0], pass.taps[0], pass.dilation[0], pass.in[0]);
+    const Span columns = {band.segment * pass.segment,
+                          HWY_MIN((band.segment + 1) * pass.segment, pass.count[2])};
     const Source source = Prepare(band, slabs, columns.begin, buffer);
     for (int64_t unit = 0; unit < pass.groups * panels; unit++) {
-      for (int64_t row = band.row0; row < band.row1; row++) ComputeRow(band, slabs, source, row, unit, columns);
+      for (int64_t row = band.row0; row < band.row1; row++)
+        ComputeRow(band, slabs, source, row, unit, columns);
     }
   }
 
@@ -173,8 +180,10 @@ struct Work {
     while (begin < end) {
       const int64_t slabRows = pass.count[1] * pass.segments;
       const int64_t within = begin % slabRows, slab = begin / slabRows;
-      Band band{slab / pass.count[0], slab % pass.count[0], within / pass.segments, 0, within % pass.segments};
-      const int64_t some = pass.segments > 1 ? 1 : HWY_MIN(HWY_MIN(pass.bandRows, end - begin), slabRows - within);
+      Band band{slab / pass.count[0], slab % pass.count[0], within / pass.segments, 0,
+                within % pass.segments};
+      const int64_t some =
+          pass.segments > 1 ? 1 : HWY_MIN(HWY_MIN(pass.bandRows, end - begin), slabRows - within);
       band.row1 = band.row0 + some;
       ComputeBand(band, buffer);
       begin += some;

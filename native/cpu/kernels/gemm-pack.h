@@ -63,7 +63,7 @@ HWY_INLINE void LoadTurned(const float* from, int64_t stride, int rows, V* colum
 // numbers after the end of `to`; between `rows` and a vector's end lie copies (never stale memory, whose
 // denormal numbers would be slow).
 HWY_NOINLINE inline void PackTurned(const float* from, int64_t stride, int rows, int64_t depth, float* to,
-                             int width) {
+                                    int width) {
   const D d;
   const int lastGroup = (rows - 1) / kLanes * kLanes;
   int64_t p = 0;
@@ -83,7 +83,7 @@ HWY_NOINLINE inline void PackTurned(const float* from, int64_t stride, int rows,
 // to[p * width + j] = from[p * stride + j] for j < count, p < depth. Writes whole vectors: up to kLanes - 1
 // numbers after the end of `to`; between `count` and a vector's end lie other numbers of the matrix or zeros.
 HWY_NOINLINE inline void PackStraight(const float* from, int64_t stride, int count, int64_t depth, float* to,
-                               int width) {
+                                      int width) {
   const D d;
   const int whole = count / kLanes * kLanes;
   for (int64_t p = 0; p < depth; p++, from += stride, to += width) {
@@ -163,7 +163,7 @@ HWY_INLINE V Activate(V x, Activation activation) {
 
 // Sigmoid or tanh in place, while the numbers are still in the first cache.
 HWY_NOINLINE inline void ActivateBlock(float* out, int64_t outRow, int64_t rows, int64_t columns,
-                                Activation activation) {
+                                       Activation activation) {
   const D d;
   for (int64_t i = 0; i < rows; i++, out += outRow) {
     int64_t j = 0;

@@ -100,8 +100,8 @@ HWY_INLINE void StorePart(V v, float* to, int count) {
 }
 
 // Every element is one chain of multiply-adds in the order of depth, whatever the tile's size, so that
-// results do not depend on how the output is cut into tiles or shared among threads. kStepped: a is walked by a table,
-// as a convolution walks its windows.
+// results do not depend on how the output is cut into tiles or shared among threads. kStepped: a is walked by
+// a table, as a convolution walks its windows.
 template <int kRows, int kVectors, bool kStepped>
 HWY_NOINLINE void RunTile(const Tile& tile) {
   const D d;

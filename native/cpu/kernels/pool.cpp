@@ -96,7 +96,8 @@ HWY_NOINLINE void PoolRow(const Call& call, const Shape& s, bool average, int64_
   }
 }
 
-// Do windows cover the input exactly once? Then each gradient is stored when it is met, and nothing is zeroed before.
+// Do windows cover the input exactly once? Then each gradient is stored when it is met, and nothing is zeroed
+// before.
 bool IsTiling(const Shape& s) {
   bool tiling = true;
   for (int i = 0; i < 3; i++) {
@@ -107,7 +108,8 @@ bool IsTiling(const Shape& s) {
 
 // The gradient of some channels of one image.
 template <bool kTiling>
-HWY_NOINLINE void PoolGradImage(const Call& call, const Shape& s, bool average, int64_t image, const Span& channels) {
+HWY_NOINLINE void PoolGradImage(const Call& call, const Shape& s, bool average, int64_t image,
+                                const Span& channels) {
   const D d;
   float* out = call.operand(0).as<float>() + image * s.inImage();
   const float* input = call.operand(1).as<float>() + image * s.inImage();
@@ -152,7 +154,8 @@ void RunPool(const Call& call) {
   const Shape s = nabla::conv::ReadPool(call.instruction);
   if (call.operand(0).size == 0) return;
   const bool average = static_cast<PoolKind>(call.attr(0)) == PoolKind::kAverage;
-  const int64_t window = std::min(s.kernel[0], s.in[0]) * std::min(s.kernel[1], s.in[1]) * std::min(s.kernel[2], s.in[2]);
+  const int64_t window =
+      std::min(s.kernel[0], s.in[0]) * std::min(s.kernel[1], s.in[1]) * std::min(s.kernel[2], s.in[2]);
   ParallelFor(call.pool, s.batch * s.out[0] * s.out[1], GrainOf(s.out[2] * s.inC * window),
               [&](int64_t begin, int64_t end, int) {
                 for (int64_t row = begin; row < end; row++) PoolRow(call, s, average, row);
@@ -167,14 +170,15 @@ void RunPoolGrad(const Call& call) {
   const int64_t chunks = (s.inC + kLanes - 1) / kLanes;
   const int64_t pieces = s.batch >= call.pool.threads() ? 1 : std::min<int64_t>(chunks, call.pool.threads());
   const auto image = IsTiling(s) ? &PoolGradImage<true> : &PoolGradImage<false>;
-  ParallelFor(call.pool, s.batch * pieces, GrainOf(s.inImage() / pieces), [&](int64_t begin, int64_t end, int) {
-    for (int64_t unit = begin; unit < end; unit++) {
-      const int64_t piece = unit % pieces;
-      const Span channels = {chunks * piece / pieces * kLanes,
-                             std::min<int64_t>(chunks * (piece + 1) / pieces * kLanes, s.inC)};
-      image(call, s, average, unit / pieces, channels);
-    }
-  });
+  ParallelFor(call.pool, s.batch * pieces, GrainOf(s.inImage() / pieces),
+              [&](int64_t begin, int64_t end, int) {
+                for (int64_t unit = begin; unit < end; unit++) {
+                  const int64_t piece = unit % pieces;
+                  const Span channels = {chunks * piece / pieces * kLanes,
+                                         std::min<int64_t>(chunks * (piece + 1) / pieces * kLanes, s.inC)};
+                  image(call, s, average, unit / pieces, channels);
+                }
+              });
 }
 
 }  // namespace HWY_NAMESPACE

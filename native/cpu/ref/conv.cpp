@@ -65,7 +65,9 @@ void RunConv(const Call& call) {
       sums[i] = call.operand(3).as<float>()[i % static_cast<size_t>(s.outC)];
     }
   }
-  ForEachProduct(s, [&](int64_t i, int64_t f, int64_t o) { sums[static_cast<size_t>(o)] += double{input[i]} * filter[f]; });
+  ForEachProduct(s, [&](int64_t i, int64_t f, int64_t o) {
+    sums[static_cast<size_t>(o)] += double{input[i]} * filter[f];
+  });
   for (double& sum : sums) sum = Activate(sum, static_cast<Activation>(call.attr(22)));
   Store(sums, call.operand(0));
 }

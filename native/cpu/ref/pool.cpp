@@ -13,7 +13,8 @@ namespace {
 std::vector<int64_t> Window(const conv::Shape& s, int64_t output) {
   const int64_t c = output % s.inC, position = output / s.inC;
   const int64_t ow = position % s.out[2], oh = position / s.out[2] % s.out[1];
-  const int64_t od = position / (s.out[2] * s.out[1]) % s.out[0], n = position / (s.out[2] * s.out[1] * s.out[0]);
+  const int64_t od = position / (s.out[2] * s.out[1]) % s.out[0],
+                n = position / (s.out[2] * s.out[1] * s.out[0]);
   std::vector<int64_t> indices;
   for (int64_t kd = 0; kd < s.kernel[0]; kd++) {
     for (int64_t kh = 0; kh < s.kernel[1]; kh++) {

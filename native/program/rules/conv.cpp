@@ -1,5 +1,5 @@
-// The rules of conv, convInputGrad and convFilterGrad: operands have the sizes that the attributes say, and windows begin
-// inside the padded input, so that no sum of coordinates overflows.
+// The rules of conv, convInputGrad and convFilterGrad: operands have the sizes that the attributes say, and
+// windows begin inside the padded input, so that no sum of coordinates overflows.
 #include "cpu/kernels/conv-plan.h"
 #include "program/rules/rule.h"
 
@@ -29,9 +29,11 @@ std::string CheckConvolution(const Instruction& instruction, const Operand& inpu
       return "the last window begins after the input's end";
     }
     int64_t reach = 0;
-    if (!Product({window, std::max(s.inC, s.outC) + 1}, reach) || reach > kMostWindow) return "the window is too large";
+    if (!Product({window, std::max(s.inC, s.outC) + 1}, reach) || reach > kMostWindow)
+      return "the window is too large";
   }
-  if (!HasSize(input, DType::kFloat32, {s.batch, s.in[0], s.in[1], s.in[2], s.inC})) return "input has another size";
+  if (!HasSize(input, DType::kFloat32, {s.batch, s.in[0], s.in[1], s.in[2], s.inC}))
+    return "input has another size";
   if (!HasSize(filter, DType::kFloat32, {s.kernel[0], s.kernel[1], s.kernel[2], s.inGroup(), s.outC})) {
     return "filter has another size";
   }
@@ -49,20 +51,24 @@ std::string CheckConv(const Instruction& instruction) {
   const int32_t activation = instruction.attr(kAttributes);
   if (activation < 0 || activation >= static_cast<int32_t>(Activation::kCount)) return "unknown activation";
   const Operand& bias = instruction.operands[3];
-  if (bias.present && !HasSize(bias, DType::kFloat32, {instruction.attr(8)})) return "bias must hold outC elements";
-  return CheckConvolution(instruction, instruction.operands[1], instruction.operands[2], instruction.operands[0]);
+  if (bias.present && !HasSize(bias, DType::kFloat32, {instruction.attr(8)}))
+    return "bias must hold outC elements";
+  return CheckConvolution(instruction, instruction.operands[1], instruction.operands[2],
+                          instruction.operands[0]);
 }
 
 std::string CheckConvInputGrad(const Instruction& instruction) {
   const std::string error = CheckCounts(instruction, 3, kAttributes);
   if (!error.empty()) return error;
-  return CheckConvolution(instruction, instruction.operands[0], instruction.operands[2], instruction.operands[1]);
+  return CheckConvolution(instruction, instruction.operands[0], instruction.operands[2],
+                          instruction.operands[1]);
 }
 
 std::string CheckConvFilterGrad(const Instruction& instruction) {
   const std::string error = CheckCounts(instruction, 3, kAttributes);
   if (!error.empty()) return error;
-  return CheckConvolution(instruction, instruction.operands[1], instruction.operands[0], instruction.operands[2]);
+  return CheckConvolution(instruction, instruction.operands[1], instruction.operands[0],
+                          instruction.operands[2]);
 }
 
 }  // namespace nabla

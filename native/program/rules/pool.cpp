@@ -1,5 +1,5 @@
-// The rules of pool and poolGrad: operands have the sizes that the attributes say, and every window holds at least one
-// element of the input.
+// The rules of pool and poolGrad: operands have the sizes that the attributes say, and every window holds at
+// least one element of the input.
 #include "cpu/kernels/conv-plan.h"
 #include "program/rules/rule.h"
 
@@ -21,7 +21,8 @@ std::string CheckPooling(const Instruction& instruction, const Operand& input) {
       return "the last window begins after the input's end";
     }
   }
-  if (!HasSize(input, DType::kFloat32, {s.batch, s.in[0], s.in[1], s.in[2], s.inC})) return "input has another size";
+  if (!HasSize(input, DType::kFloat32, {s.batch, s.in[0], s.in[1], s.in[2], s.inC}))
+    return "input has another size";
   return {};
 }
 
@@ -43,7 +44,8 @@ std::string CheckPoolGrad(const Instruction& instruction) {
   std::string error = CheckCounts(instruction, 4, kAttributes);
   if (error.empty()) error = CheckPooling(instruction, instruction.operands[1]);
   if (!error.empty()) return error;
-  if (instruction.operands[0].dtype != DType::kFloat32 || instruction.operands[0].size != instruction.operands[1].size) {
+  if (instruction.operands[0].dtype != DType::kFloat32 ||
+      instruction.operands[0].size != instruction.operands[1].size) {
     return "out has another size than input";
   }
   if (!IsPooled(instruction, instruction.operands[2]) || !IsPooled(instruction, instruction.operands[3])) {
