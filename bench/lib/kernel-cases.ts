@@ -3,12 +3,15 @@ import { Executable, engine, Storage } from '../../src/engine.ts';
 import {
   add,
   exp,
+  grads,
   jit,
   matMul,
   mul,
   optimizers,
+  type RnnKind,
   randomUniform,
   relu,
+  rnn,
   softmax,
   sum,
   type Tensor,
@@ -92,6 +95,26 @@ function update(size: number): KernelCase {
   return { name: `update/adam ${size}`, unit: 'GB/s', work: 7 * 4 * size, make };
 }
 
+/** A sequence of the size of a usual LSTM layer, from its sums to its last state; `gradient`: and back to sums and recurrent matrix. */
+function sequence(kind: RnnKind, gates: number, gradient: boolean): KernelCase {
+  const [batch, time, units] = [32, 100, 128];
+  const last = (input: Tensor, recurrent: Tensor) => rnn(input, recurrent, { kind, sequences: false }).h;
+  const both = jit((...operands: Tensor[]) => grads((x, r) => sum(last(x!, r!)))(...operands));
+  const make = () => {
+    const input = randomUniform([batch, time, gates * units], -1, 1);
+    const recurrent = randomUniform([units, gates * units], -0.1, 0.1);
+    const call = () => {
+      const made = gradient ? both(input, recurrent) : [last(input, recurrent)];
+      for (const tensor of made as Tensor[]) tensor.dispose();
+    };
+    return { call, dispose: () => [input, recurrent].forEach((operand) => void operand.dispose()) };
+  };
+  // Forward one product a step; backward one more, and one for the recurrent matrix.
+  const work = 2 * batch * time * units * gates * units * (gradient ? 3 : 1);
+  const name = `rnn/${kind} ${batch}x${time}x${units}${gradient ? ' with gradient' : ''}`;
+  return { name, unit: 'GFLOP/s', work, make };
+}
+
 const million = 1_000_000;
 const mulAdd = jit((a: Tensor, b: Tensor, c: Tensor) => add(mul(a, b), c));
 const chain = jit((a: Tensor, b: Tensor) => relu(add(mul(exp(a), b), 1)));
@@ -116,6 +139,9 @@ export function kernelCases(quick: boolean): KernelCase[] {
     op(`reduce/sum of rows ${rows}x1024`, 'GB/s', 4 * rows * 1024, [[rows, 1024]], (a) => sum(a!, 1)),
     op(`softmax/${rows}x1024`, 'GB/s', 8 * rows * 1024, [[rows, 1024]], (a) => softmax(a!)),
     op('softmax/32x10', 'GB/s', 8 * 320, [[32, 10]], (a) => softmax(a!)),
+    sequence('lstm', 4, false),
+    sequence('lstm', 4, true),
+    sequence('gru', 3, true),
     update(101_770),
     ...(quick ? [] : [update(10 * million)]),
   ];
