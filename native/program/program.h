@@ -44,7 +44,9 @@ enum class Activation : int32_t { kNone, kRelu, kSigmoid, kTanh, kCount };
 // kCopy: rows as they are; kAffine: float32 out = row * scale + shift; kOneHot: rows of one class index become float32 rows of
 // rowSize numbers.
 enum class GatherMode : int32_t { kCopy, kAffine, kOneHot, kCount };
-enum class UpdateKind : int32_t { kSgd, kMomentum, kRmsprop, kAdam, kCount };
+enum class UpdateKind : int32_t {
+  kSgd, kMomentum, kRmsprop, kAdam, kAdagrad, kAdadelta, kAdamax, kNadam, kFtrl, kLion, kCount
+};
 // Bits of update's flags.
 constexpr int32_t kUpdateNesterov = 1, kUpdateCentered = 2, kUpdateAmsgrad = 4;
 
