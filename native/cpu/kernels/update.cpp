@@ -311,8 +311,8 @@ void SetNadam(Step& step, double t) {
   step.correction2 = static_cast<float>(1 / (1 - std::pow(double{step.beta2}, t)));
 }
 
-// Whether OverRoot may use estimates for this epsilon.
-bool EpsilonFitsEstimates(float epsilon) { return epsilon >= 1e-11f && epsilon <= 1e30f; }
+// Whether OverRoot may use estimates for this epsilon, on machines that have them.
+[[maybe_unused]] bool EpsilonFitsEstimates(float epsilon) { return epsilon >= 1e-11f && epsilon <= 1e30f; }
 
 }  // namespace
 
