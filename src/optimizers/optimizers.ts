@@ -233,7 +233,10 @@ export interface FtrlOptions extends OptimizerOptions {
   l2ShrinkageRegularizationStrength?: number;
 }
 
-/** Follow the regularized leader (McMahan et al. 2013), its learning rate falling with the root of the sums of squares. Default learning rate 0.001. */
+/**
+ * Follow the regularized leader (McMahan et al. 2013), the learning rate falling with the root of the sums of squares. For linear models: the first
+ * step forgets the weights' first values, so that hidden units of equal gradients stay equal. Default learning rate 0.001.
+ */
 export function ftrl(options: FtrlOptions = {}): Optimizer {
   const {
     initialAccumulatorValue: initialState = 0.1,
