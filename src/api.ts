@@ -2,6 +2,7 @@
 export * as activations from './activations.ts';
 export { customGradient, grad, grads, valueAndGrad } from './autodiff.ts';
 export type { BackendInfo, BackendMemory, BackendName } from './backend/backend.ts';
+export * as constraints from './constraints.ts';
 export { type Digits, type DigitsOptions, generateDigits } from './data/digits.ts';
 export { encodeIdx, type IdxArray, type IdxType, type IdxTypedArrays, parseIdx } from './data/idx.ts';
 export { type SampleData, Samples, type SamplesOptions, samples } from './data/samples.ts';
@@ -30,6 +31,7 @@ export type { SummaryOptions } from './model/summary.ts';
 export * from './ops/index.ts';
 export * as optimizers from './optimizers/index.ts';
 export { Philox, type PhiloxState } from './random.ts';
+export * as regularizers from './regularizers.ts';
 export type { Shape } from './shape.ts';
 export { memory, type NestedArray, scope, Tensor } from './tensor.ts';
 export { Variable } from './variable.ts';

@@ -1,8 +1,10 @@
 // Variables: tensors whose numbers change in place, such as the weights of a model.
+import type { Constraint } from './constraints.ts';
 import type { DType } from './dtype.ts';
 import type { Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { contiguousCopy } from './program/compile.ts';
+import type { Regularizer } from './regularizers.ts';
 import { sameShape, showShape } from './shape.ts';
 import { bytesOf, Tensor } from './tensor.ts';
 import { tracing, valueOf } from './trace.ts';
@@ -13,6 +15,10 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
   readonly name: string;
   /** Whether optimizers change it. */
   trainable: boolean;
+  /** @internal What it adds to the loss while it is trained. */
+  regularizer: Regularizer | undefined;
+  /** @internal What it is brought back to after each step. */
+  constraint: Constraint | undefined;
 
   constructor(initial: Tensor<D>, name: string, trainable = true) {
     const { storage, byteOffset } = initial.memory(name);

@@ -1,8 +1,20 @@
 // Metrics and activations against Keras.
 import assert from 'node:assert/strict';
 import { getActivation } from '../src/activations.ts';
-import { mean, metrics, mul, sum, tensor, valueAndGrad } from '../src/api.ts';
-import { getMetric, type Metric } from '../src/metrics/metrics.ts';
+import {
+  fill,
+  Layer,
+  mean,
+  metrics,
+  mul,
+  type Shape,
+  sequential,
+  stack,
+  sum,
+  tensor,
+  valueAndGrad,
+} from '../src/api.ts';
+import { type AnyMetric, getMetric, type Metric } from '../src/metrics/metrics.ts';
 import type { Tensor } from '../src/tensor.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
@@ -11,10 +23,19 @@ import { fixture, flat, modelBackends, type Numbers, numbers, oneBackend } from 
 interface MetricCase {
   name: string;
   metric: string;
-  options: { threshold?: number };
+  options: { threshold?: number; k?: number };
   labels: Numbers;
   labelType: 'float32' | 'int32';
   predictions: Numbers;
+  value: number;
+}
+
+interface StreamCase {
+  name: string;
+  metric: string;
+  arguments: unknown[];
+  labels: Numbers;
+  predictions: Numbers[];
   value: number;
 }
 
@@ -26,18 +47,153 @@ interface ActivationCase {
 }
 
 const near = { rtol: 2e-5, atol: 1e-6 };
-const { cases } = fixture<{ cases: MetricCase[] }>('metrics');
+const { cases, streams } = fixture<{ cases: MetricCase[]; streams: StreamCase[] }>('metrics');
 const activations = fixture<{ weights: Numbers; cases: ActivationCase[] }>('activations');
+
+/** The metric by its name, or by its factory where it has arguments. */
+function metricOf(name: string, given: readonly unknown[]): AnyMetric {
+  if (given.length === 0) return getMetric('test', name);
+  return (metrics as unknown as Record<string, (...args: readonly unknown[]) => AnyMetric>)[name]!(...given);
+}
+
+/** A model that gives back what it is given. */
+class Same extends Layer {
+  readonly kind = 'same';
+  override computeOutputShape(shape: Shape): number[] {
+    return [...shape];
+  }
+  protected override call(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+function same(made: readonly AnyMetric[]) {
+  const model = sequential({ layers: [new Same()] });
+  model.compile({
+    optimizer: 'sgd',
+    loss: (_labels: Tensor, output: Tensor) => sum(mul(output, 0), 1),
+    metrics: made,
+  });
+  return model;
+}
+
+describeBackends(
+  'streaming metrics as in Keras',
+  () => {
+    for (const { name, metric, arguments: given, labels, predictions, value } of streams) {
+      it(`${metric}, ${name}`, async () => {
+        const model = same([metricOf(metric, given)]);
+        const [x, y] = [numbers(predictions), numbers(labels)];
+        const samples = predictions.length;
+        const expected = { rtol: 1e-5, atol: 1e-6 };
+        // Batches of different sizes, the last one not full.
+        for (const batchSize of [4, 7, samples]) {
+          const logs = await model.evaluate(x, y, { batchSize });
+          close([logs[metric]!], [value], expected, `evaluated by ${batchSize}`);
+        }
+        // Two epochs: the second begins with empty sums. Validation in between has sums of its own.
+        const options = { epochs: 2, batchSize: 4, verbose: 0, validationData: [x, y] } as const;
+        const { history } = await model.fit(x, y, options);
+        close(history[metric]!, [value, value], expected, 'fitted');
+        close(history[`val_${metric}`]!, [value, value], expected, 'validated');
+        const logs = await model.trainOnBatch(x, y);
+        close([logs[metric]!], [value], expected, 'on a batch');
+        model.dispose();
+      });
+    }
+  },
+  modelBackends,
+);
+
+describeBackends(
+  'metrics',
+  () => {
+    it('of both forms keep their order and names, and callbacks get them', async () => {
+      const model = same([metrics.recall(), metrics.binaryAccuracy(), metrics.recall()]);
+      const x = tensor([[0.9], [0.2], [0.7]]);
+      const y = tensor([[1], [1], [0]]);
+      const logs = await model.evaluate(x, y, { batchSize: 2 });
+      assert.deepEqual(Object.keys(logs), ['loss', 'recall', 'binaryAccuracy', 'recall_1']);
+      close([logs.recall!, logs.binaryAccuracy!, logs.recall_1!], [1 / 2, 1 / 3, 1 / 2], near);
+      const seen: string[] = [];
+      await model.fit(x, y, {
+        verbose: 0,
+        batchSize: 2,
+        callbacks: [{ onBatchEnd: (_step, batch) => void seen.push(Object.keys(batch).join()) }],
+      });
+      assert.deepEqual(seen, ['loss,recall,binaryAccuracy,recall_1', 'loss,recall,binaryAccuracy,recall_1']);
+      model.dispose();
+    });
+
+    it('made by users stream too', async () => {
+      const largest = {
+        name: 'shareOfOnes',
+        update: (yTrue: Tensor) => stack([sum(yTrue), fill([], yTrue.size)]),
+        result: (sums: Float64Array) => sums[0]! / sums[1]!,
+      };
+      const model = same([largest]);
+      const logs = await model.evaluate(tensor([[1], [2], [3]]), tensor([[1], [0], [1]]), { batchSize: 2 });
+      close([logs.shareOfOnes!], [2 / 3], near);
+      model.dispose();
+      const wrong = same([{ ...largest, name: 'wrong', update: (yTrue: Tensor) => yTrue }]);
+      await assert.rejects(
+        wrong.evaluate(tensor([[1]]), tensor([[1]])),
+        /\[wrong\] expected update\(\) to give float32 sums \[n\], got Tensor\(float32\[1, 1\]\)/,
+      );
+      wrong.dispose();
+    });
+
+    it('count exactly where a float32 sum would not', async () => {
+      // 20 million answers in batches of one size.
+      const model = same([metrics.recall()]);
+      const x = fill([200, 100_000], 1);
+      const logs = await model.evaluate(x, x, { batchSize: 50 });
+      assert.equal(logs.recall, 1);
+      model.dispose();
+    });
+
+    it('of perplexity is e to the mean cross entropy', async () => {
+      const model = same([metrics.perplexity()]);
+      const p = tensor([
+        [0.5, 0.25, 0.25],
+        [0.1, 0.8, 0.1],
+      ]);
+      const logs = await model.evaluate(p, tensor(Int32Array.of(1, 1)), { batchSize: 1 });
+      close([logs.perplexity!], [Math.exp(-(Math.log(0.25) + Math.log(0.8)) / 2)], near);
+      model.dispose();
+    });
+
+    it('count pairs of classes, and leave out what is no class', () => {
+      const table = metrics.confusionMatrix(tensor([0, 1, 2, 2, 5]), tensor([0, 2, 2, 1, 0]), 3);
+      assert.deepEqual(table.arraySync(), [
+        [1, 0, 0],
+        [0, 0, 1],
+        [0, 1, 1],
+      ]);
+    });
+
+    it('refuse settings that make no sense', () => {
+      assert.throws(
+        () => metrics.precision({ threshold: 2 }),
+        /\[precision\] bad threshold, got 2, expected/,
+      );
+      assert.throws(() => metrics.auc({ curve: 'X' as never }), /\[auc\] bad curve, got 'X', expected 'ROC'/);
+      assert.throws(() => metrics.auc({ numThresholds: 1 }), /\[auc\] bad numThresholds, got 1/);
+      assert.throws(() => metrics.f1Score({ average: 'x' as never }), /\[f1Score\] bad average, got 'x'/);
+      assert.throws(() => metrics.topKCategoricalAccuracy(0), /bad k, got 0, expected an integer >= 1/);
+      assert.throws(() => metrics.meanIoU({ numClasses: 0 }), /\[meanIoU\] bad numClasses, got 0/);
+      assert.throws(() => metrics.specificityAtSensitivity(-1), /bad value, got -1, expected a number in/);
+    });
+  },
+  oneBackend,
+);
 
 describeBackends(
   'metrics as in Keras',
   () => {
     for (const { name, metric: metricName, options, labels, labelType, predictions, value } of cases) {
       it(`${metricName}, ${name}`, () => {
-        const metric: Metric =
-          options.threshold === undefined
-            ? getMetric('test', metricName)
-            : metrics.binaryAccuracy(options.threshold);
+        const metric = metricOf(metricName, Object.values(options)) as Metric;
         const perSample = metric.call(numbers(labels, labelType), numbers(predictions));
         close(mean(perSample).dataSync(), [value], near, metricName);
       });

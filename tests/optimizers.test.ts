@@ -30,8 +30,8 @@ interface Fixture {
   }[];
 }
 
-const { sgd, rmsprop, adam, adamw } = optimizers;
-const factories = { sgd, rmsprop, adam, adamw };
+const { sgd, rmsprop, adam, adamw, adagrad, adadelta, adamax, nadam, ftrl, lion } = optimizers;
+const factories = { sgd, rmsprop, adam, adamw, adagrad, adadelta, adamax, nadam, ftrl, lion };
 const { first, second, gradients, cases } = fixture<Fixture>('optimizers');
 
 /** Two weights; the output is their inner product with the input, so that the gradients are the input. */
@@ -134,6 +134,13 @@ describeBackends(
       assert.throws(() => sgd({ clipnorm: 0 }), /\[sgd\] bad clipnorm, got 0, expected a number above 0/);
       assert.throws(() => sgd({ globalClipnorm: 0 }), /\[sgd\] bad globalClipnorm, got 0/);
       assert.throws(() => sgd({ learningRate: '1' as never }), /\[sgd\] bad learningRate, got '1'/);
+      assert.throws(
+        () => ftrl({ initialAccumulatorValue: 0 }),
+        /\[ftrl\] bad initialAccumulatorValue, got 0, expected a number in/,
+      );
+      assert.throws(() => ftrl({ l1RegularizationStrength: -1 }), /\[ftrl\] bad l1RegularizationStrength/);
+      assert.throws(() => adagrad({ initialAccumulatorValue: -1 }), /\[adagrad\] bad initialAccumulator/);
+      assert.throws(() => lion({ beta1: 0 }), /\[lion\] bad beta1, got 0/);
     });
   },
   oneBackend,

@@ -46,7 +46,9 @@ enum class Activation : int32_t { kNone, kRelu, kSigmoid, kTanh, kCount };
 enum class GatherMode : int32_t { kCopy, kAffine, kOneHot, kCount };
 // Average: over the positions inside the input; padding does not count.
 enum class PoolKind : int32_t { kMax, kAverage, kCount };
-enum class UpdateKind : int32_t { kSgd, kMomentum, kRmsprop, kAdam, kCount };
+enum class UpdateKind : int32_t {
+  kSgd, kMomentum, kRmsprop, kAdam, kAdagrad, kAdadelta, kAdamax, kNadam, kFtrl, kLion, kCount
+};
 // kSimpleTanh, kSimpleRelu: h' = activation(sum). Gates of kLstm: input, forget, cell, output; of kGru: update, reset, candidate.
 enum class RnnKind : int32_t { kSimpleTanh, kSimpleRelu, kLstm, kGru, kCount };
 // Bits of update's flags.

@@ -111,6 +111,15 @@ struct Optimizer {
   float beta1, beta2, epsilon;
 };
 
+// Whether the first state is a mean or a sum of squares, and not negative.
+bool IsSquare(UpdateKind kind) {
+  return kind == UpdateKind::kRmsprop || kind == UpdateKind::kAdagrad || kind == UpdateKind::kAdadelta || kind == UpdateKind::kFtrl;
+}
+
+bool HasSecondState(UpdateKind kind) {
+  return kind != UpdateKind::kSgd && kind != UpdateKind::kMomentum && kind != UpdateKind::kAdagrad && kind != UpdateKind::kLion;
+}
+
 void TestUpdate(Counts& counts) {
   std::mt19937 random(5);
   const Optimizer optimizers[] = {
@@ -126,6 +135,14 @@ void TestUpdate(Counts& counts) {
       {UpdateKind::kAdam, 0, 0.9f, 0.999f, 1e-12f},
       {UpdateKind::kAdam, kUpdateAmsgrad, 0.9f, 0.999f, 1e-7f},
       {UpdateKind::kAdam, kUpdateAmsgrad, 0.5f, 0.9f, 1e-12f},
+      {UpdateKind::kAdagrad, 0, 0, 0, 1e-7f},
+      {UpdateKind::kAdadelta, 0, 0, 0.95f, 1e-7f},
+      {UpdateKind::kAdamax, 0, 0.9f, 0.999f, 1e-7f},
+      {UpdateKind::kNadam, 0, 0.9f, 0.999f, 1e-7f},
+      {UpdateKind::kNadam, 0, 0.9f, 0.999f, 1e-12f},
+      {UpdateKind::kFtrl, 0, 0, 0, 0},
+      {UpdateKind::kFtrl, 0, 0.3f, 0.2f, 0.1f},
+      {UpdateKind::kLion, 0, 0.9f, 0.99f, 0},
   };
   for (const Optimizer& o : optimizers) {
     for (int64_t size : {0, 1, 15, 16, 17, 100, 1000, 40007}) {
@@ -133,19 +150,21 @@ void TestUpdate(Counts& counts) {
         const std::string name = "update " + std::to_string(static_cast<int>(o.kind)) + " flags " + std::to_string(o.flags) +
                                  " size " + std::to_string(size) + " variant " + std::to_string(variant);
         std::vector<float> grads = Floats(random, size);
-        std::vector<float> state1 = Floats(random, size, o.kind == UpdateKind::kRmsprop ? 0.5f : -1, 1);
+        std::vector<float> state1 = Floats(random, size, IsSquare(o.kind) ? 0.5f : -1, 1);
         std::vector<float> state2 = Floats(random, size, 0, 1), state3 = Floats(random, size, o.kind == UpdateKind::kAdam ? 0 : -0.1f, 0.1f);
         if (variant == 1 && size > 12) {
           // Far numbers: zeros everywhere, tiny and huge gradients, infinities, NaN.
           const float far[] = {0, 0, 1e-30f, 1e-19f, 1e15f, 1e18f, kInf, kNaN, 1e-10f, 1e10f, 0, -0.0f};
           for (size_t i = 0; i < std::size(far); ++i) grads[i] = far[i];
           for (size_t i = 0; i < std::size(far); ++i) state1[i] = state2[i] = state3[i] = 0;
+          // Ftrl divides by the root of its first state, which begins above 0.
+          if (o.kind == UpdateKind::kFtrl) std::fill_n(state1.begin(), std::size(far), 0.1f);
           state2[10] = kInf;
         }
         KernelCase test(Opcode::kUpdate, name);
         test.Float(Floats(random, size)).Float(grads);
         o.kind == UpdateKind::kSgd ? test.Absent() : test.Float(state1);
-        o.kind == UpdateKind::kRmsprop || o.kind == UpdateKind::kAdam ? test.Float(state2) : test.Absent();
+        HasSecondState(o.kind) ? test.Float(state2) : test.Absent();
         (o.flags & (kUpdateCentered | kUpdateAmsgrad)) != 0 ? test.Float(state3) : test.Absent();
         test.Float({0.01f, 5.0f}).Int({variant == 2 ? 1000000 : variant});
         variant == 3 ? test.Float({0.3f}) : test.Absent();

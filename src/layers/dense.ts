@@ -1,10 +1,12 @@
 // Dense: every output is a weighted sum of every input.
 import { type ActivationLike, getActivation } from '../activations.ts';
+import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { matMul } from '../ops/linalg.ts';
+import { getRegularizer, type RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
@@ -22,6 +24,14 @@ export interface DenseOptions extends LayerOptions {
   kernelInitializer?: InitializerLike;
   /** Default `'zeros'`. */
   biasInitializer?: InitializerLike;
+  /** What the kernel adds to the loss, such as `'l2'` or `regularizers.l2({ l2: 1e-4 })`. Default: nothing. */
+  kernelRegularizer?: RegularizerLike;
+  /** What the bias adds to the loss. Default: nothing. */
+  biasRegularizer?: RegularizerLike;
+  /** What the kernel is brought back to after each step, such as `constraints.maxNorm()`. Default: nothing. */
+  kernelConstraint?: ConstraintLike;
+  /** What the bias is brought back to after each step. Default: nothing. */
+  biasConstraint?: ConstraintLike;
 }
 
 /** `activation(x @ kernel + bias)` over the last dimension: `[..., inputs]` gives `[..., units]`. */
@@ -42,6 +52,11 @@ export class Dense extends Layer {
     getActivation(this.name, options.activation ?? 'linear');
     getInitializer(this.name, options.kernelInitializer ?? 'glorotUniform');
     getInitializer(this.name, options.biasInitializer ?? 'zeros');
+    const { kernelRegularizer, biasRegularizer, kernelConstraint, biasConstraint } = options;
+    for (const like of [kernelRegularizer, biasRegularizer])
+      if (like !== undefined) getRegularizer(this.name, like);
+    for (const like of [kernelConstraint, biasConstraint])
+      if (like !== undefined) getConstraint(this.name, like);
   }
 
   protected override build(inputShape: Shape): void {
@@ -52,8 +67,21 @@ export class Dense extends Layer {
       biasInitializer = 'zeros',
     } = this.options;
     const shape = [inputShape.at(-1)!, units];
-    this.kernel = this.addWeight({ name: 'kernel', shape, initializer: kernelInitializer });
-    if (useBias) this.bias = this.addWeight({ name: 'bias', shape: [units], initializer: biasInitializer });
+    this.kernel = this.addWeight({
+      name: 'kernel',
+      shape,
+      initializer: kernelInitializer,
+      regularizer: this.options.kernelRegularizer,
+      constraint: this.options.kernelConstraint,
+    });
+    if (!useBias) return;
+    this.bias = this.addWeight({
+      name: 'bias',
+      shape: [units],
+      initializer: biasInitializer,
+      regularizer: this.options.biasRegularizer,
+      constraint: this.options.biasConstraint,
+    });
   }
 
   override computeOutputShape(inputShape: Shape): number[] {

@@ -1,6 +1,8 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
+import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
+import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { named, untraced } from '../trace.ts';
@@ -15,6 +17,8 @@ export interface LayerOptions {
   inputShape?: Shape;
   /** Whether optimizers change the weights. Default true. */
   trainable?: boolean;
+  /** What the outputs of a batch add to the loss, divided by the batch size. Default: nothing. */
+  activityRegularizer?: RegularizerLike;
 }
 
 type Applicable = Tensor | SymbolicTensor;
@@ -31,6 +35,10 @@ export interface WeightSpec {
   readonly shape: Shape;
   readonly initializer: InitializerLike;
   readonly trainable?: boolean;
+  /** What the weight adds to the loss. */
+  readonly regularizer?: RegularizerLike | undefined;
+  /** What the weight is brought back to after each step. */
+  readonly constraint?: ConstraintLike | undefined;
 }
 
 /**
@@ -42,6 +50,7 @@ export abstract class Layer {
   abstract readonly kind: string;
   readonly inputShape: Shape | undefined;
   trainable: boolean;
+  private readonly activityRegularizer: Regularizer | undefined;
   private givenName: string | undefined;
   private readonly ownWeights: Variable<'float32'>[] = [];
   private readonly parts: Layer[] = [];
@@ -59,6 +68,9 @@ export abstract class Layer {
     this.givenName = options.name;
     this.inputShape = inputShape;
     this.trainable = options.trainable ?? true;
+    const { activityRegularizer } = options;
+    if (activityRegularizer !== undefined)
+      this.activityRegularizer = getRegularizer(this.givenName ?? 'layer', activityRegularizer);
   }
 
   /** The layer's name: given, or by its kind and its place in the model. */
@@ -134,7 +146,11 @@ export abstract class Layer {
     const shapes = tensors.map(({ shape }) => shape.slice(1));
     this.ensureBuilt(...shapes);
     this.shapeOf(shapes);
-    return named(this.name, () => this.callAll(tensors, context));
+    return named(this.name, () => {
+      const output = this.callAll(tensors, context);
+      if (this.activityRegularizer !== undefined) addPenalty(this.name, this.activityRegularizer, output);
+      return output;
+    });
   }
 
   /** The shape of one output sample for samples of these shapes; layers of several inputs override it. */
@@ -178,6 +194,8 @@ export abstract class Layer {
         return made;
       }),
     );
+    if (spec.regularizer !== undefined) variable.regularizer = getRegularizer(this.name, spec.regularizer);
+    if (spec.constraint !== undefined) variable.constraint = getConstraint(this.name, spec.constraint);
     this.ownWeights.push(variable);
     return variable;
   }

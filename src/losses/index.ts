@@ -1,14 +1,34 @@
 // The public names of the losses.
 export {
   binaryCrossentropy,
-  type CrossentropyOptions,
   categoricalCrossentropy,
-  type Loss,
-  type LossFunction,
-  type LossLike,
-  type LossName,
-  meanAbsoluteError,
-  meanSquaredError,
-  type SmoothableOptions,
   sparseCategoricalCrossentropy,
+} from './crossentropy.ts';
+export {
+  type BinaryFocalOptions,
+  binaryFocalCrossentropy,
+  categoricalFocalCrossentropy,
+  type FocalOptions,
+} from './focal.ts';
+export { categoricalHinge, hinge, squaredHinge } from './hinge.ts';
+export type {
+  CrossentropyOptions,
+  Loss,
+  LossFunction,
+  LossLike,
+  LossName,
+  SmoothableOptions,
 } from './losses.ts';
+export { type DiceOptions, dice, type TverskyOptions, tversky } from './overlap.ts';
+export {
+  cosineSimilarity,
+  type HuberOptions,
+  huber,
+  klDivergence,
+  logCosh,
+  meanAbsoluteError,
+  meanAbsolutePercentageError,
+  meanSquaredError,
+  meanSquaredLogarithmicError,
+  poisson,
+} from './regression.ts';

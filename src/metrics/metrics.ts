@@ -1,27 +1,32 @@
-// Metrics: one number a sample, averaged over an epoch.
-import { NablaError } from '../errors.ts';
-import { getLoss } from '../losses/losses.ts';
+// Accuracies, and metrics by name.
+import { describe, NablaError } from '../errors.ts';
+import { getLoss, type LossName, lossAliases } from '../losses/losses.ts';
 import { resolveName } from '../names.ts';
-import { cast, equal, less } from '../ops/compare.ts';
-import { argMax, mean } from '../ops/reduce.ts';
+import { cast, equal, less, logicalAnd, where } from '../ops/compare.ts';
+import { oneHot } from '../ops/gather.ts';
+import { argMax, sum } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
 import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { named } from '../trace.ts';
+import { auc, f1Score, precision, recall } from './confusion.ts';
+import {
+  type AnyMetric,
+  alignLabels,
+  isStreaming,
+  type Metric,
+  type MetricFunction,
+  perSample,
+} from './metric.ts';
+import {
+  cosineSimilarity,
+  pearsonCorrelation,
+  perplexity,
+  r2Score,
+  rootMeanSquaredError,
+} from './regression.ts';
 
-/** Labels and predictions with a batch dimension give one number a sample, `[batch]`. */
-export type MetricFunction = (yTrue: Tensor, yPred: Tensor) => Tensor;
-
-/** A metric with its name, the key of its values in histories. */
-export interface Metric {
-  readonly name: string;
-  readonly call: MetricFunction;
-}
-
-function perSample(x: Tensor): Tensor {
-  const numbers = cast(x, 'float32');
-  if (numbers.rank <= 1) return numbers;
-  return mean(reshape(numbers, [numbers.shape[0]!, numbers.size / Math.max(1, numbers.shape[0]!)]), 1);
-}
+export type { AnyMetric, Metric, MetricFunction, StreamingMetric } from './metric.ts';
 
 /** Share of rows whose largest prediction is at the largest label: labels and predictions `[..., classes]`. */
 export function categoricalAccuracy(): Metric {
@@ -86,7 +91,37 @@ export function accuracy(): Metric {
   return { name: 'accuracy', call };
 }
 
-function ofLoss(name: string): () => Metric {
+/** Whether fewer than k of a row's predictions are larger than that of its class. */
+function amongTop(name: string, k: number, classes: Tensor, yPred: Tensor): Tensor {
+  const shape = yPred.shape.slice(0, -1);
+  const chosen = oneHot(reshape(cast(classes, 'int32'), shape), yPred.shape.at(-1)!);
+  const own = sum(where(equal(chosen, 1), yPred, 0), -1, true);
+  // A prediction of NaN is no hit.
+  const isNumber = reshape(equal(own, own), shape);
+  const larger = sum(cast(less(own, yPred), 'float32'), -1);
+  return named(name, () => perSample(logicalAnd(less(larger, k), isNumber)));
+}
+
+function checkK(name: string, k: number): void {
+  if (Number.isInteger(k) && k >= 1) return;
+  throw new NablaError(name, `bad k, got ${describe(k)}, expected an integer >= 1`);
+}
+
+/** Share of rows whose largest label is among the `k` (default 5) largest predictions: labels and predictions `[..., classes]`. */
+export function topKCategoricalAccuracy(k = 5): Metric {
+  const name = 'topKCategoricalAccuracy';
+  checkK(name, k);
+  return { name, call: (yTrue, yPred) => amongTop(name, k, argMax(alignLabels(name, yTrue, yPred)), yPred) };
+}
+
+/** Share of rows whose class index is among the `k` (default 5) largest predictions: labels `[...]` or `[..., 1]`. */
+export function sparseTopKCategoricalAccuracy(k = 5): Metric {
+  const name = 'sparseTopKCategoricalAccuracy';
+  checkK(name, k);
+  return { name, call: (yTrue, yPred) => amongTop(name, k, yTrue, yPred) };
+}
+
+function ofLoss(name: LossName): () => Metric {
   return () => ({ name, call: getLoss(name, name).call });
 }
 
@@ -100,24 +135,46 @@ const factories = {
   sparseCategoricalCrossentropy: ofLoss('sparseCategoricalCrossentropy'),
   meanSquaredError: ofLoss('meanSquaredError'),
   meanAbsoluteError: ofLoss('meanAbsoluteError'),
-} satisfies Record<string, () => Metric>;
+  meanAbsolutePercentageError: ofLoss('meanAbsolutePercentageError'),
+  meanSquaredLogarithmicError: ofLoss('meanSquaredLogarithmicError'),
+  logCosh: ofLoss('logCosh'),
+  poisson: ofLoss('poisson'),
+  klDivergence: ofLoss('klDivergence'),
+  hinge: ofLoss('hinge'),
+  squaredHinge: ofLoss('squaredHinge'),
+  categoricalHinge: ofLoss('categoricalHinge'),
+  topKCategoricalAccuracy: () => topKCategoricalAccuracy(),
+  sparseTopKCategoricalAccuracy: () => sparseTopKCategoricalAccuracy(),
+  cosineSimilarity,
+  pearsonCorrelation,
+  rootMeanSquaredError,
+  r2Score,
+  perplexity,
+  precision,
+  recall,
+  f1Score,
+  auc,
+} satisfies Record<string, () => AnyMetric>;
 
 /** Names of metrics, in camelCase; Keras' snake_case and short forms are accepted too. */
-export type MetricName = keyof typeof factories | 'acc' | 'mse' | 'mae';
+export type MetricName = keyof typeof factories | 'acc' | 'mse' | 'mae' | 'mape' | 'msle' | 'kld' | 'rmse';
 
 /** A metric, its name, or a function of labels and predictions. */
-export type MetricLike = MetricName | Metric | MetricFunction | (string & {});
+export type MetricLike = MetricName | AnyMetric | MetricFunction | (string & {});
 
-const aliases = { acc: 'accuracy', mse: 'meanSquaredError', mae: 'meanAbsoluteError' };
+const aliases = { ...lossAliases, acc: 'accuracy', rmse: 'rootMeanSquaredError' };
 
 /** The metric that a name, object or function means. Values are kept under the name as the user wrote it. */
-export function getMetric(where: string, like: MetricLike): Metric {
+export function getMetric(where: string, like: MetricLike): AnyMetric {
   if (typeof like === 'string') {
-    const metric = resolveName<() => Metric>(where, 'metric', like, factories, aliases)();
-    return { name: like, call: metric.call };
+    const metric = resolveName<() => AnyMetric>(where, 'metric', like, factories, aliases)();
+    return { ...metric, name: like };
   }
   if (typeof like === 'function') return { name: like.name || 'metric', call: like };
-  if (like !== null && typeof like === 'object' && typeof like.call === 'function') return like;
+  if (like !== null && typeof like === 'object') {
+    const form = isStreaming(like) ? like.update : like.call;
+    if (typeof form === 'function') return like;
+  }
   throw new NablaError(
     where,
     `bad metric, got ${String(like)}, expected a name such as 'accuracy' or a function`,

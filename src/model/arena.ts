@@ -1,6 +1,7 @@
 // The model's flat memory: parameters in one range, gradients in one, optimizer states in one each, counters beside them.
 import { dtypeBytes } from '../dtype.ts';
 import { type Engine, Storage } from '../engine.ts';
+import { NablaError } from '../errors.ts';
 import type { Optimizer } from '../optimizers/optimizers.ts';
 import { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
@@ -85,6 +86,8 @@ export class TrainingMemory {
   /** float32 `[columns, logRows]`: the loss and the metrics of each step. */
   readonly log: Storage;
   readonly columns: number;
+  private readonly engine: Engine;
+  private readonly sums = new Map<number, Storage>();
 
   constructor(engine: Engine, size: number, optimizer: Optimizer, columns: number) {
     const make = (bytes: number, label: string) => {
@@ -94,10 +97,45 @@ export class TrainingMemory {
     };
     this.gradients = make(size * 4, 'gradients');
     this.states = optimizer.states.map((used, i) => (used ? make(size * 4, `state${i + 1}`) : undefined));
+    const { initialState } = optimizer;
+    if (initialState !== undefined && size > 0) {
+      engine.backend.write(this.states[0]!.handle, 0, new Float32Array(size).fill(initialState));
+    }
     this.counters = make(16, 'counters');
     this.scalars = make(optimizer.schedule === undefined ? 16 : logRows * 4, 'scalars');
     this.log = make(columns * logRows * 4, 'log');
     this.columns = columns;
+    this.engine = engine;
+  }
+
+  /** float32 sums of the streaming metric at this place among the metrics; made when a step's program is first traced. */
+  accumulator(metric: number, size: number): Storage {
+    let storage = this.sums.get(metric);
+    if (storage === undefined) {
+      storage = new Storage(this.engine, size * 4, 'metric');
+      storage.retain();
+      this.sums.set(metric, storage);
+    }
+    if (storage.bytes !== size * 4) {
+      throw new NablaError(
+        'metrics',
+        `a metric changed the size of its state, got ${size} numbers, expected ${storage.bytes / 4}`,
+      );
+    }
+    return storage;
+  }
+
+  /** Reads the sums of every streaming metric since the last look, and clears them. */
+  takeSums(): ReadonlyMap<number, Float32Array> {
+    const { backend } = this.engine;
+    const taken = new Map<number, Float32Array>();
+    for (const [metric, storage] of this.sums) {
+      const values = new Float32Array(storage.bytes / 4);
+      backend.read(storage.handle, 0, values);
+      backend.write(storage.handle, 0, new Float32Array(values.length));
+      taken.set(metric, values);
+    }
+    return taken;
   }
 
   /** Bytes of gradients and states. */
@@ -106,7 +144,7 @@ export class TrainingMemory {
   }
 
   dispose(): void {
-    for (const storage of [this.gradients, ...this.states, this.counters, this.scalars, this.log])
-      storage?.release();
+    const own = [this.gradients, ...this.states, this.counters, this.scalars, this.log];
+    for (const storage of [...own, ...this.sums.values()]) storage?.release();
   }
 }

@@ -9,15 +9,7 @@ import type { Callback, FitControl } from './callbacks.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
 import { checkCount, type Model } from './model.ts';
 import { createReporter, type Reporter } from './reporter.ts';
-import {
-  ascending,
-  checkPair,
-  type Order,
-  RunningMean,
-  type Slice,
-  type StepData,
-  type Trainer,
-} from './trainer.ts';
+import { ascending, checkPair, type Order, type Slice, type StepData, type Trainer } from './trainer.ts';
 import { classWeights, sampleWeights } from './weights.ts';
 
 /** What fit takes beside samples and labels. */
@@ -278,7 +270,7 @@ async function runEpoch(
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
   const total = full + (rest > 0 ? 1 : 0);
-  const mean = new RunningMean(trainer.names);
+  const mean = trainer.runningMean();
   const began = performance.now();
   reporter.beginEpoch(epoch, epochs, total);
   let completed = resume?.step ?? 0;
@@ -292,8 +284,7 @@ async function runEpoch(
     for (const callback of callbacks) {
       if (callback.onBatchEnd === undefined) continue;
       for (let i = 0; i < slice.steps; i++) {
-        const logs = Object.fromEntries(trainer.names.map((name, c) => [name, slice.columns[c]![i]!]));
-        await callback.onBatchEnd(slice.first + i, logs, control);
+        await callback.onBatchEnd(slice.first + i, mean.stepLogs(slice, i), control);
       }
     }
     return !control.stopping;

@@ -4,7 +4,8 @@ import { type Engine, engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { getLoss, type Loss, type LossLike } from '../losses/losses.ts';
-import { getMetric, type Metric, type MetricLike } from '../metrics/metrics.ts';
+import type { AnyMetric } from '../metrics/metric.ts';
+import { getMetric, type MetricLike } from '../metrics/metrics.ts';
 import { getOptimizer, type Optimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -30,7 +31,7 @@ export interface CompileOptions {
 export interface Compiled {
   readonly optimizer: Optimizer;
   readonly loss: Loss;
-  readonly metrics: readonly Metric[];
+  readonly metrics: readonly AnyMetric[];
 }
 
 // Predictions are made so many samples at a time, unless told otherwise.
@@ -302,13 +303,13 @@ export abstract class Model implements Disposable {
 }
 
 /** The metrics with names that differ, so that none hides another in logs: `metric`, `metric_1`. */
-function distinct(metrics: readonly Metric[]): Metric[] {
+function distinct(metrics: readonly AnyMetric[]): AnyMetric[] {
   const taken = new Set(['loss']);
   return metrics.map((metric) => {
     let name = metric.name;
     for (let i = 1; taken.has(name); i++) name = `${metric.name}_${i}`;
     taken.add(name);
-    return { ...metric, name };
+    return name === metric.name ? metric : { ...metric, name };
   });
 }
 

@@ -5,7 +5,7 @@ import { type Bound, type Engine, Executable } from '../engine.ts';
 import { NablaError } from '../errors.ts';
 import { advanceRandom } from '../jit.ts';
 import type { Loss } from '../losses/losses.ts';
-import type { Metric } from '../metrics/metrics.ts';
+import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
 import { add, div, maximum, minimum, mul } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
@@ -15,9 +15,11 @@ import type { Clipping, Optimizer } from '../optimizers/optimizers.ts';
 import { contiguousCopy } from '../program/compile.ts';
 import { floatBits, Graph, Value } from '../program/graph.ts';
 import { gatherModes } from '../program/kernels.ts';
+import { collectPenalties, penaltyOf } from '../regularizers.ts';
 import { sameShape, showShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { named, trace, valueOf } from '../trace.ts';
+import type { Variable } from '../variable.ts';
 import {
   counterIndex,
   logRows,
@@ -32,7 +34,9 @@ export interface StepSpec {
   /** The model's layers as one function. */
   readonly call: (x: Tensor, training: boolean) => Tensor;
   readonly loss: Loss;
-  readonly metrics: readonly Metric[];
+  readonly metrics: readonly AnyMetric[];
+  /** The weights that training changes: what is regularized among them adds to the loss. */
+  readonly weights: readonly Variable<'float32'>[];
   readonly batchSize: number;
   /** Indices in the order that batches are taken from. */
   readonly orderLength: number;
@@ -70,11 +74,17 @@ export function stepProgram(engine: Engine, spec: StepSpec, update?: UpdateSpec)
   trace(graph, () => {
     const batch = gatherBatch(graph, spec);
     const forward = () => {
-      const predictions = spec.call(batch.x, update !== undefined);
+      const { result: predictions, penalties } = collectPenalties(() =>
+        spec.call(batch.x, update !== undefined),
+      );
+      for (const weight of spec.weights) {
+        const { name, regularizer } = weight;
+        if (regularizer !== undefined) penalties.push(penaltyOf(name, regularizer, weight));
+      }
       const losses = named(spec.loss.name, () => spec.loss.call(batch.y, predictions));
       checkPerSample(spec.loss.name, losses, spec.batchSize);
       const weighted = batch.weights === undefined ? losses : mul(losses, batch.weights);
-      return { loss: mean(weighted), result: predictions };
+      return { loss: penalties.reduce(add, mean(weighted)), result: predictions };
     };
     let loss: Tensor;
     let predictions: Tensor;
@@ -85,14 +95,19 @@ export function stepProgram(engine: Engine, spec: StepSpec, update?: UpdateSpec)
       ({ loss, predictions } = computed);
       applyGradients(graph, spec.memory, segments, gradients, update);
     }
-    const values = spec.metrics.map((metric) =>
+    const values = [loss];
+    spec.metrics.forEach((metric, i) => {
       named(metric.name, () => {
+        if (isStreaming(metric)) {
+          accumulate(graph, spec.memory, i, metric.name, metric.update(batch.y, predictions));
+          return;
+        }
         const perSample = metric.call(batch.y, predictions);
         checkPerSample(metric.name, perSample, spec.batchSize);
-        return mean(cast(perSample, 'float32'));
-      }),
-    );
-    logValues(graph, spec.memory, [loss, ...values]);
+        values.push(mean(cast(perSample, 'float32')));
+      });
+    });
+    logValues(graph, spec.memory, values);
     if (update !== undefined) advanceRandom(graph);
     advanceCounters(graph, spec.memory, update !== undefined);
   });
@@ -203,6 +218,10 @@ function applyGradients(
     attributes: optimizer.attributes,
     where: optimizer.name,
   });
+  for (const { variable } of segments) {
+    const { name, constraint } = variable;
+    if (constraint !== undefined) named(name, () => variable.assign(constraint(variable)));
+  }
 }
 
 /** The step's learning rate: one number for all steps, or the log row's number in the table that a schedule filled. */
@@ -257,6 +276,29 @@ function globalScale(memory: TrainingMemory, size: number, { globalNorm }: Clipp
   if (globalNorm === undefined) return undefined;
   const total = sqrt(sumSquares(viewOf(memory.gradients, 'float32', size)));
   return div(globalNorm, maximum(total, globalNorm));
+}
+
+/** Adds what a step brings to a streaming metric to its sums. */
+function accumulate(
+  graph: Graph,
+  memory: TrainingMemory,
+  metric: number,
+  name: string,
+  update: Tensor,
+): void {
+  if (!(update instanceof Tensor) || update.rank !== 1 || update.dtype !== 'float32') {
+    throw new NablaError(name, `expected update() to give float32 sums [n], got ${String(update)}`);
+  }
+  const storage = memory.accumulator(metric, update.size);
+  const sums = graph.external({ storage, byteOffset: 0 }, [update.size], 'float32');
+  graph.addEffect({
+    kernel: 'map',
+    outputs: [sums],
+    inputs: [sums, valueOf(graph, update, name)],
+    attributes: [],
+    micro: [{ op: 'add', args: [0, 1] }],
+    where: name,
+  });
 }
 
 /** Adds the step's numbers to the log, which is zero where it has not been written. */

@@ -2,6 +2,7 @@
 import type { Samples } from '../data/samples.ts';
 import { type Bound, type Engine, type Executable, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
+import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
 import type { Tensor } from '../tensor.ts';
 import { counterIndex, logRows, ParameterArena, TrainingMemory } from './arena.ts';
 import type { EvaluateOptions } from './fit.ts';
@@ -31,8 +32,10 @@ export interface Slice {
   /** Number of the first step in its epoch. */
   readonly first: number;
   readonly steps: number;
-  /** `[column][step]`: the loss, then the metrics. */
+  /** `[column][step]`: the loss, then the metrics that give a number a step. */
   readonly columns: readonly Float32Array[];
+  /** The sums of the streaming metrics over these steps, by their place among the metrics. */
+  readonly sums: ReadonlyMap<number, Float32Array>;
 }
 
 // A slice of steps between two looks at the event loop, in milliseconds: about ten a second.
@@ -52,6 +55,7 @@ export class Trainer {
   private readonly compiled: Compiled;
   private readonly programs = new Map<string, Executable>();
   private readonly frozen: string;
+  private readonly columns: number;
   private readonly zeroLog: Float32Array;
   private rate = Number.NaN;
   private busy = false;
@@ -62,9 +66,10 @@ export class Trainer {
     this.compiled = compiled;
     this.names = ['loss', ...compiled.metrics.map(({ name }) => name)];
     this.arena = new ParameterArena(engine, model.weights, (weight) => model.isTrained(weight));
-    this.memory = new TrainingMemory(engine, this.arena.trainedSize, compiled.optimizer, this.names.length);
+    this.columns = 1 + compiled.metrics.filter((metric) => !isStreaming(metric)).length;
+    this.memory = new TrainingMemory(engine, this.arena.trainedSize, compiled.optimizer, this.columns);
     this.frozen = this.trainedNames();
-    this.zeroLog = new Float32Array(this.names.length * logRows);
+    this.zeroLog = new Float32Array(this.columns * logRows);
   }
 
   /** Must it be made anew: the backend changed, layers were frozen or thawed, or the weights have moved? */
@@ -161,9 +166,14 @@ export class Trainer {
     return 1;
   }
 
+  /** The mean over an epoch that is to begin. */
+  runningMean(): RunningMean {
+    return new RunningMean(this.compiled.metrics);
+  }
+
   /** Loss and metrics over all of an order's samples. */
   async evaluateOver(data: StepData, order: Order): Promise<Logs> {
-    const mean = new RunningMean(this.names);
+    const mean = this.runningMean();
     const full = Math.floor(order.count / order.batchSize);
     if (full > 0) await this.run(false, data, order, 0, full, (slice) => mean.add(slice, order.batchSize));
     const rest = order.count - full * order.batchSize;
@@ -190,7 +200,7 @@ export class Trainer {
     checkPair(`${this.model.name}.trainOnBatch`, x, y);
     return await this.exclusively('trainOnBatch', async () => {
       const order = this.orderOf(ascending(x.length), x.length);
-      const mean = new RunningMean(this.names);
+      const mean = this.runningMean();
       try {
         const data = { x, y, weights: undefined };
         await this.run(true, data, order, 0, 1, (slice) => mean.add(slice, 1));
@@ -221,6 +231,7 @@ export class Trainer {
         call: (batch, training) => this.model.call(batch, training),
         loss: this.compiled.loss,
         metrics: this.compiled.metrics,
+        weights: this.arena.trained.map(({ variable }) => variable),
         batchSize,
         orderLength,
         x,
@@ -278,19 +289,21 @@ export class Trainer {
   private takeLog(first: number, steps: number): Slice {
     const { log, counters } = this.memory;
     const { backend } = this.engine;
-    const columns = this.names.map((_, column) => {
+    const columns = Array.from({ length: this.columns }, (_, column) => {
       const values = new Float32Array(steps);
       backend.read(log.handle, column * logRows * 4, values);
       backend.write(log.handle, column * logRows * 4, this.zeroLog.subarray(0, steps));
       return values;
     });
     backend.write(counters.handle, counterIndex.logRow * 4, Int32Array.of(0));
-    return { first, steps, columns };
+    return { first, steps, columns, sums: this.memory.takeSums() };
   }
 
   /** A run that failed leaves rows behind that nobody reads; steps add to what is there. */
   private clearLog(): void {
-    if (!this.memory.log.freed) this.engine.backend.write(this.memory.log.handle, 0, this.zeroLog);
+    if (this.memory.log.freed) return;
+    this.engine.backend.write(this.memory.log.handle, 0, this.zeroLog);
+    this.memory.takeSums();
   }
 
   dispose(): void {
@@ -301,27 +314,52 @@ export class Trainer {
   }
 }
 
-/** The mean of every column over the samples of an epoch, summed in double precision. */
+/** The loss and the metrics over the samples of an epoch, summed in double precision. */
 export class RunningMean {
-  private readonly names: readonly string[];
-  private readonly sums: number[];
+  private readonly metrics: readonly AnyMetric[];
+  private readonly means: number[];
+  private readonly states = new Map<number, Float64Array>();
   private samples = 0;
 
-  constructor(names: readonly string[]) {
-    this.names = names;
-    this.sums = names.map(() => 0);
+  constructor(metrics: readonly AnyMetric[]) {
+    this.metrics = metrics;
+    this.means = [0, ...metrics.flatMap((metric) => (isStreaming(metric) ? [] : [0]))];
   }
 
   add(slice: Slice, batchSize: number): boolean {
     slice.columns.forEach((column, i) => {
-      for (const value of column) this.sums[i]! += value * batchSize;
+      for (const value of column) this.means[i]! += value * batchSize;
     });
     this.samples += slice.steps * batchSize;
+    for (const [metric, sums] of slice.sums) {
+      const state = this.states.get(metric) ?? new Float64Array(sums.length);
+      sums.forEach((sum, i) => {
+        state[i]! += sum;
+      });
+      this.states.set(metric, state);
+    }
     return true;
   }
 
-  logs(prefix = ''): Logs {
-    return Object.fromEntries(this.names.map((name, i) => [prefix + name, this.sums[i]! / this.samples]));
+  /** The numbers so far, by name. */
+  logs(): Logs {
+    return this.named((column) => this.means[column]! / this.samples);
+  }
+
+  /** Those of one step of a slice that was added; streaming metrics give theirs of the epoch so far. */
+  stepLogs(slice: Slice, step: number): Logs {
+    return this.named((column) => slice.columns[column]![step]!);
+  }
+
+  private named(valueOf: (column: number) => number): Logs {
+    const logs: Logs = { loss: valueOf(0) };
+    let column = 1;
+    this.metrics.forEach((metric, i) => {
+      const state = this.states.get(i);
+      if (!isStreaming(metric)) logs[metric.name] = valueOf(column++);
+      else logs[metric.name] = state === undefined ? Number.NaN : metric.result(state);
+    });
+    return logs;
   }
 }
 

@@ -36,6 +36,8 @@ export interface Optimizer {
   readonly clipping: Clipping;
   /** Which of the kernel's three state ranges it uses. */
   readonly states: readonly [boolean, boolean, boolean];
+  /** What the first state range is filled with at the start. Default 0. */
+  readonly initialState?: number;
   /** Attribute words of the update kernel. */
   readonly attributes: readonly number[];
 }
@@ -48,6 +50,7 @@ interface Rule {
   beta2?: number;
   epsilon?: number;
   states: readonly [boolean, boolean, boolean];
+  initialState?: number;
 }
 
 function checked(where: string, name: string, value: number | undefined, low: number, high: number): void {
@@ -67,8 +70,10 @@ function make(rule: Rule, options: OptimizerOptions, defaultRate: number): Optim
     if (value === undefined || (typeof value === 'number' && value > 0 && value <= limit)) continue;
     throw new NablaError(rule.name, `bad ${name}, got ${describe(value)}, expected a number above 0`);
   }
-  checked(rule.name, 'beta1, rho or momentum', rule.beta1, 0, 1);
-  checked(rule.name, 'beta2 or rho', rule.beta2, 0, 1);
+  // Ftrl's numbers in these places are no shares; it checks them itself.
+  const most = rule.kind === 'ftrl' ? limit : 1;
+  checked(rule.name, 'beta1, rho or momentum', rule.beta1, 0, most);
+  checked(rule.name, 'beta2 or rho', rule.beta2, 0, most);
   checked(rule.name, 'epsilon', rule.epsilon, 0, limit);
   if ([clipnorm, clipvalue, globalClipnorm].filter((clip) => clip !== undefined).length > 1) {
     throw new NablaError(
@@ -83,6 +88,7 @@ function make(rule: Rule, options: OptimizerOptions, defaultRate: number): Optim
     schedule,
     clipping: { norm: clipnorm, value: clipvalue, globalNorm: globalClipnorm },
     states: rule.states,
+    ...(rule.initialState ? { initialState: rule.initialState } : {}),
     attributes: [updateKinds[rule.kind], rule.flags ?? 0, ...numbers.map(floatBits)],
   };
 }
@@ -168,7 +174,123 @@ export function adamw(options: AdamOptions = {}): Optimizer {
   return adamLike('adamw', options, 0.004);
 }
 
-const factories = { sgd, rmsprop, adam, adamw } satisfies Record<string, () => Optimizer>;
+/** Settings of {@link adagrad}. */
+export interface AdagradOptions extends OptimizerOptions {
+  /** What the sums of squared gradients begin with. Default 0.1. */
+  initialAccumulatorValue?: number;
+  /** Default 1e-7. */
+  epsilon?: number;
+}
+
+/** Adagrad (Duchi et al. 2011): smaller steps for weights that have moved much. Default learning rate 0.001. */
+export function adagrad(options: AdagradOptions = {}): Optimizer {
+  const { initialAccumulatorValue: initialState = 0.1, epsilon = 1e-7 } = options;
+  checked('adagrad', 'initialAccumulatorValue', initialState, 0, Number.MAX_VALUE);
+  return make(
+    { name: 'adagrad', kind: 'adagrad', epsilon, states: [true, false, false], initialState },
+    options,
+    0.001,
+  );
+}
+
+/** Settings of {@link adadelta}. */
+export interface AdadeltaOptions extends OptimizerOptions {
+  /** How slowly the means of squares move. Default 0.95. */
+  rho?: number;
+  /** Default 1e-7. */
+  epsilon?: number;
+}
+
+/** Adadelta (Zeiler 2012). Default learning rate 0.001; the original's is 1. */
+export function adadelta(options: AdadeltaOptions = {}): Optimizer {
+  const { rho = 0.95, epsilon = 1e-7 } = options;
+  return make(
+    { name: 'adadelta', kind: 'adadelta', beta2: rho, epsilon, states: [true, true, false] },
+    options,
+    0.001,
+  );
+}
+
+function betaRule(name: 'adamax' | 'nadam', options: BetaOptions): Optimizer {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7 } = options;
+  return make({ name, kind: name, beta1, beta2, epsilon, states: [true, true, false] }, options, 0.001);
+}
+
+/** Settings of {@link adamax} and {@link nadam}. */
+export type BetaOptions = Omit<AdamOptions, 'amsgrad'>;
+
+/** Adam with the largest faded gradient in place of the mean square (Kingma and Ba 2015). Default learning rate 0.001. */
+export function adamax(options: BetaOptions = {}): Optimizer {
+  return betaRule('adamax', options);
+}
+
+/** Adam with Nesterov's momentum (Dozat 2016). Default learning rate 0.001. */
+export function nadam(options: BetaOptions = {}): Optimizer {
+  return betaRule('nadam', options);
+}
+
+/** Settings of {@link ftrl}. */
+export interface FtrlOptions extends OptimizerOptions {
+  /** What the sums of squared gradients begin with, above 0. Default 0.1. */
+  initialAccumulatorValue?: number;
+  /** Strength of the penalty on absolute weights, which sets small ones to 0. Default 0. */
+  l1RegularizationStrength?: number;
+  /** Strength of the penalty on squared weights. Default 0. */
+  l2RegularizationStrength?: number;
+  /** As the former, but in the gradient only. Default 0. */
+  l2ShrinkageRegularizationStrength?: number;
+}
+
+/**
+ * Follow the regularized leader (McMahan et al. 2013), the learning rate falling with the root of the sums of squares. For linear models: the first
+ * step forgets the weights' first values, so that hidden units of equal gradients stay equal. Default learning rate 0.001.
+ */
+export function ftrl(options: FtrlOptions = {}): Optimizer {
+  const {
+    initialAccumulatorValue: initialState = 0.1,
+    l1RegularizationStrength: beta1 = 0,
+    l2RegularizationStrength: beta2 = 0,
+    l2ShrinkageRegularizationStrength: epsilon = 0,
+  } = options;
+  // The first step divides by the root of this.
+  checked('ftrl', 'initialAccumulatorValue', initialState, Number.MIN_VALUE, Number.MAX_VALUE);
+  checked('ftrl', 'l1RegularizationStrength', beta1, 0, Number.MAX_VALUE);
+  checked('ftrl', 'l2RegularizationStrength', beta2, 0, Number.MAX_VALUE);
+  checked('ftrl', 'l2ShrinkageRegularizationStrength', epsilon, 0, Number.MAX_VALUE);
+  return make(
+    { name: 'ftrl', kind: 'ftrl', beta1, beta2, epsilon, states: [true, true, false], initialState },
+    options,
+    0.001,
+  );
+}
+
+/** Settings of {@link lion}. */
+export interface LionOptions extends OptimizerOptions {
+  /** Share of the mean gradient in the direction of a step, above 0. Default 0.9. */
+  beta1?: number;
+  /** How slowly the mean of the gradients moves. Default 0.99. */
+  beta2?: number;
+}
+
+/** Lion (Chen et al. 2023): steps of one size, in the direction of the gradients' sign. Default learning rate 0.001. */
+export function lion(options: LionOptions = {}): Optimizer {
+  const { beta1 = 0.9, beta2 = 0.99 } = options;
+  checked('lion', 'beta1', beta1, Number.MIN_VALUE, 1);
+  return make({ name: 'lion', kind: 'lion', beta1, beta2, states: [true, false, false] }, options, 0.001);
+}
+
+const factories = {
+  sgd,
+  rmsprop,
+  adam,
+  adamw,
+  adagrad,
+  adadelta,
+  adamax,
+  nadam,
+  ftrl,
+  lion,
+} satisfies Record<string, () => Optimizer>;
 
 /** Names of optimizers. */
 export type OptimizerName = keyof typeof factories;

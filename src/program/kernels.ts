@@ -151,5 +151,11 @@ export const updateKinds = {
   momentum: 1,
   rmsprop: 2,
   adam: 3,
+  adagrad: 4,
+  adadelta: 5,
+  adamax: 6,
+  nadam: 7,
+  ftrl: 8,
+  lion: 9,
 } as const;
 export const updateFlags = { nesterov: 1, centered: 2, amsgrad: 4 } as const;

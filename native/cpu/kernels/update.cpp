@@ -2,6 +2,7 @@
 //
 // Division and square root would bound it: where the machine has estimates of 14 bits (AVX-512), one Newton step brings
 // them to float32 accuracy for a fraction of the time.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -33,7 +34,9 @@ struct Step {
   bool clips, decays;            // whether these differ from 1
   float beta1, beta2, epsilon;
   float rest1, rest2;            // 1 - beta
-  float alpha;                   // adam's corrected learning rate
+  float alpha;                   // the learning rate, corrected for the step as adam and adamax do
+  float ofMean, ofGradient;      // nadam's weights of both, with the learning rate
+  float correction2;             // nadam's of the mean square
 };
 
 // States that decay never reach 0 by themselves but stay at denormal numbers, on which processors compute very slowly.
@@ -144,6 +147,97 @@ struct Adam {
   }
 };
 
+struct Adagrad {
+  template <class D>
+  static HWY_INLINE void Apply(D d, const Step& s, int64_t i) {
+    const auto g = Gradient(d, s, i);
+    const auto sum = hn::MulAdd(g, g, hn::LoadU(d, s.state1 + i));
+    hn::StoreU(sum, d, s.state1 + i);
+    const auto change = hn::Div(hn::Mul(g, hn::Set(d, s.lr)), hn::Sqrt(hn::Add(sum, hn::Set(d, s.epsilon))));
+    hn::StoreU(hn::Sub(Parameter(d, s, i), change), d, s.params + i);
+  }
+};
+
+struct Adadelta {
+  template <class D>
+  static HWY_INLINE void Apply(D d, const Step& s, int64_t i) {
+    const auto g = Gradient(d, s, i);
+    const auto rho = hn::Set(d, s.beta2), rest = hn::Set(d, s.rest2), epsilon = hn::Set(d, s.epsilon);
+    const auto square = FlushTinySquare(d, hn::MulAdd(hn::LoadU(d, s.state1 + i), rho, hn::Mul(rest, hn::Mul(g, g))));
+    const auto oldMoves = hn::LoadU(d, s.state2 + i);
+    const auto change = hn::Div(hn::Mul(hn::Sqrt(hn::Add(oldMoves, epsilon)), g), hn::Sqrt(hn::Add(square, epsilon)));
+    const auto moves = FlushTinySquare(d, hn::MulAdd(oldMoves, rho, hn::Mul(rest, hn::Mul(change, change))));
+    hn::StoreU(square, d, s.state1 + i);
+    hn::StoreU(moves, d, s.state2 + i);
+    hn::StoreU(hn::NegMulAdd(change, hn::Set(d, s.lr), Parameter(d, s, i)), d, s.params + i);
+  }
+};
+
+struct Adamax {
+  template <class D>
+  static HWY_INLINE void Apply(D d, const Step& s, int64_t i) {
+    const auto g = Gradient(d, s, i);
+    const auto oldM = hn::LoadU(d, s.state1 + i);
+    const auto m = FlushTiny(d, hn::MulAdd(hn::Sub(g, oldM), hn::Set(d, s.rest1), oldM));
+    // A comparison, not a maximum, so that NaN does the same on every machine.
+    const auto faded = hn::Mul(hn::LoadU(d, s.state2 + i), hn::Set(d, s.beta2)), size = hn::Abs(g);
+    const auto u = FlushTinySquare(d, hn::IfThenElse(hn::Gt(faded, size), faded, size));
+    hn::StoreU(m, d, s.state1 + i);
+    hn::StoreU(u, d, s.state2 + i);
+    const auto change = hn::Div(hn::Mul(m, hn::Set(d, s.alpha)), hn::Add(u, hn::Set(d, s.epsilon)));
+    hn::StoreU(hn::Sub(Parameter(d, s, i), change), d, s.params + i);
+  }
+};
+
+template <bool kEstimate>
+struct Nadam {
+  template <class D>
+  static HWY_INLINE void Apply(D d, const Step& s, int64_t i) {
+    const auto g = Gradient(d, s, i);
+    const auto oldM = hn::LoadU(d, s.state1 + i), oldV = hn::LoadU(d, s.state2 + i);
+    const auto m = FlushTiny(d, hn::MulAdd(hn::Sub(g, oldM), hn::Set(d, s.rest1), oldM));
+    const auto v = FlushTinySquare(d, hn::MulAdd(hn::MulSub(g, g, oldV), hn::Set(d, s.rest2), oldV));
+    hn::StoreU(m, d, s.state1 + i);
+    hn::StoreU(v, d, s.state2 + i);
+    const auto mixed = hn::MulAdd(m, hn::Set(d, s.ofMean), hn::Mul(g, hn::Set(d, s.ofGradient)));
+    const auto change = OverRoot<kEstimate>(d, mixed, hn::Mul(v, hn::Set(d, s.correction2)), hn::Set(d, s.epsilon));
+    hn::StoreU(hn::Sub(Parameter(d, s, i), change), d, s.params + i);
+  }
+};
+
+// beta1 is the strength of l1, beta2 that of l2, epsilon that of the shrinkage.
+struct Ftrl {
+  template <class D>
+  static HWY_INLINE void Apply(D d, const Step& s, int64_t i) {
+    const auto g = Gradient(d, s, i), p = Parameter(d, s, i);
+    const auto lr = hn::Set(d, s.lr), l1 = hn::Set(d, s.beta1), two = hn::Set(d, 2.0f);
+    const auto old = hn::LoadU(d, s.state1 + i);
+    const auto square = hn::Mul(g, g), sum = hn::Add(old, square);
+    // sqrt(sum) - sqrt(old) without its cancellation.
+    const auto root = hn::Sqrt(sum);
+    const auto roots = hn::Max(hn::Add(root, hn::Sqrt(old)), hn::Set(d, kTiny));
+    const auto pull = hn::Sub(hn::Mul(two, hn::Set(d, s.epsilon)), hn::Div(hn::Div(square, roots), lr));
+    const auto linear = hn::Add(hn::LoadU(d, s.state2 + i), hn::MulAdd(pull, p, g));
+    hn::StoreU(sum, d, s.state1 + i);
+    hn::StoreU(linear, d, s.state2 + i);
+    const auto kept = hn::Sub(hn::Max(hn::Min(linear, l1), hn::Neg(l1)), linear);
+    hn::StoreU(hn::Div(kept, hn::MulAdd(two, hn::Set(d, s.beta2), hn::Div(root, lr))), d, s.params + i);
+  }
+};
+
+struct Lion {
+  template <class D>
+  static HWY_INLINE void Apply(D d, const Step& s, int64_t i) {
+    const auto g = Gradient(d, s, i), m = hn::LoadU(d, s.state1 + i);
+    const auto lr = hn::Set(d, s.lr), zero = hn::Zero(d);
+    const auto mixed = hn::MulAdd(m, hn::Set(d, s.beta1), hn::Mul(g, hn::Set(d, s.rest1)));
+    hn::StoreU(FlushTiny(d, hn::MulAdd(m, hn::Set(d, s.beta2), hn::Mul(g, hn::Set(d, s.rest2)))), d, s.state1 + i);
+    // The sign of 0 is 0, and that of NaN is NaN.
+    const auto change = hn::IfThenElse(hn::Gt(mixed, zero), lr, hn::IfThenElse(hn::Lt(mixed, zero), hn::Neg(lr), mixed));
+    hn::StoreU(hn::Sub(Parameter(d, s, i), change), d, s.params + i);
+  }
+};
+
 // The end of the range, shorter than a vector, goes through buffers and the same arithmetic.
 template <class Kind>
 void ApplyEnd(const Step& step, int64_t begin, size_t count) {
@@ -200,6 +294,26 @@ void ApplyRmsprop(const Call& call, const Step& step) {
   ApplyAll<Rmsprop<false, false>>(call, step);
 }
 
+// Nadam's constants (Dozat 2016, with Keras' schedule of the momentum, beta1 * (1 - 0.96^t / 2)).
+void SetNadam(Step& step, double t) {
+  constexpr double kDecay = 0.96;
+  // From here on the schedule is beta1 itself, as far as a double can tell.
+  constexpr double kSettled = 1000;
+  const double beta1 = step.beta1;
+  double product = std::pow(beta1, t), power = 1;
+  for (double i = 1; i <= std::min(t, kSettled); ++i) {
+    power *= kDecay;
+    product *= 1 - 0.5 * power;
+  }
+  const double now = beta1 * (1 - 0.5 * std::pow(kDecay, t)), next = beta1 * (1 - 0.5 * std::pow(kDecay, t + 1));
+  step.ofMean = static_cast<float>(step.lr * next / (1 - product * next));
+  step.ofGradient = static_cast<float>(step.lr * (1 - now) / (1 - product));
+  step.correction2 = static_cast<float>(1 / (1 - std::pow(double{step.beta2}, t)));
+}
+
+// Whether OverRoot may use estimates for this epsilon, on machines that have them.
+[[maybe_unused]] bool EpsilonFitsEstimates(float epsilon) { return epsilon >= 1e-11f && epsilon <= 1e30f; }
+
 }  // namespace
 
 void RunUpdate(const Call& call) {
@@ -221,6 +335,8 @@ void RunUpdate(const Call& call) {
   step.clips = step.clip != 1.0f;
   step.decays = weightDecay != 0.0f;
 
+  const double t = static_cast<double>(call.operand(6).as<int32_t>()[0]) + 1;
+  const double correction1 = 1 - std::pow(double{step.beta1}, t);
   switch (static_cast<UpdateKind>(call.attr(0))) {
     case UpdateKind::kSgd:
       return ApplyAll<Sgd>(call, step);
@@ -230,14 +346,30 @@ void RunUpdate(const Call& call) {
     case UpdateKind::kRmsprop:
       return ApplyRmsprop(call, step);
     case UpdateKind::kAdam: {
-      const double t = static_cast<double>(call.operand(6).as<int32_t>()[0]) + 1;
-      const double correction1 = 1 - std::pow(double{step.beta1}, t), correction2 = 1 - std::pow(double{step.beta2}, t);
+      const double correction2 = 1 - std::pow(double{step.beta2}, t);
       step.alpha = static_cast<float>(step.lr * std::sqrt(correction2) / correction1);
       if constexpr (kHasGoodEstimates) {
-        if (step.epsilon >= 1e-11f && step.epsilon <= 1e30f) return ApplyAdam<true>(call, step);
+        if (EpsilonFitsEstimates(step.epsilon)) return ApplyAdam<true>(call, step);
       }
       return ApplyAdam<false>(call, step);
     }
+    case UpdateKind::kAdagrad:
+      return ApplyAll<Adagrad>(call, step);
+    case UpdateKind::kAdadelta:
+      return ApplyAll<Adadelta>(call, step);
+    case UpdateKind::kAdamax:
+      step.alpha = static_cast<float>(step.lr / correction1);
+      return ApplyAll<Adamax>(call, step);
+    case UpdateKind::kNadam:
+      SetNadam(step, t);
+      if constexpr (kHasGoodEstimates) {
+        if (EpsilonFitsEstimates(step.epsilon)) return ApplyAll<Nadam<true>>(call, step);
+      }
+      return ApplyAll<Nadam<false>>(call, step);
+    case UpdateKind::kFtrl:
+      return ApplyAll<Ftrl>(call, step);
+    case UpdateKind::kLion:
+      return ApplyAll<Lion>(call, step);
     case UpdateKind::kCount:
       break;
   }

@@ -8,11 +8,18 @@ namespace {
 bool NeedsState(UpdateKind kind, int32_t flags, float beta1, int state) {
   switch (kind) {
     case UpdateKind::kMomentum:
+    case UpdateKind::kAdagrad:
+    case UpdateKind::kLion:
       return state == 1;
     case UpdateKind::kRmsprop:
       return state == 1 || (state == 2 && beta1 > 0) || (state == 3 && (flags & kUpdateCentered) != 0);
     case UpdateKind::kAdam:
       return state <= 2 || (flags & kUpdateAmsgrad) != 0;
+    case UpdateKind::kAdadelta:
+    case UpdateKind::kAdamax:
+    case UpdateKind::kNadam:
+    case UpdateKind::kFtrl:
+      return state <= 2;
     case UpdateKind::kSgd:
     case UpdateKind::kCount:
       break;
