@@ -62,6 +62,8 @@ export const reduceKinds = ${indexed(enumeration(header, 'ReduceKind'))} as cons
 export const activations = ${indexed(enumeration(header, 'Activation'))} as const;
 export const gatherModes = ${indexed(enumeration(header, 'GatherMode'))} as const;
 export const updateKinds = ${indexed(enumeration(header, 'UpdateKind'))} as const;
+export const cumulateKinds = ${indexed(enumeration(header, 'CumulateKind'))} as const;
+export const resizeModes = ${indexed(enumeration(header, 'ResizeMode'))} as const;
 export const updateFlags = { nesterov: ${constant('kUpdateNesterov')}, centered: ${constant('kUpdateCentered')}, amsgrad: ${constant('kUpdateAmsgrad')} } as const;
 `;
 

@@ -45,6 +45,8 @@ enum class Activation : int32_t { kNone, kRelu, kSigmoid, kTanh, kCount };
 // rowSize numbers.
 enum class GatherMode : int32_t { kCopy, kAffine, kOneHot, kCount };
 enum class UpdateKind : int32_t { kSgd, kMomentum, kRmsprop, kAdam, kCount };
+enum class CumulateKind : int32_t { kSum, kProd, kMax, kLogSumExp, kCount };
+enum class ResizeMode : int32_t { kNearest, kBilinear, kCount };
 // Bits of update's flags.
 constexpr int32_t kUpdateNesterov = 1, kUpdateCentered = 2, kUpdateAmsgrad = 4;
 

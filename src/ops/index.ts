@@ -120,3 +120,43 @@ export {
   tanh,
   trunc,
 } from './unary.ts';
+export { cummax, cumprod, cumsum, logCumsumExp } from './cumulate.ts';
+export { einsum, tensordot } from './einsum.ts';
+export {
+  addN,
+  clipByGlobalNorm,
+  clipByNorm,
+  countNonZero,
+  erfc,
+  exp2,
+  hypot,
+  isInf,
+  l2Normalize,
+  log2,
+  log10,
+  logAddExp,
+  moments,
+  nanToNum,
+  sinc,
+} from './numeric.ts';
+export { randomCategorical, randomPermutation, shuffle } from './permute.ts';
+export { qr } from './qr.ts';
+export {
+  type Bound,
+  diag,
+  diagonal,
+  meshgrid,
+  moveAxis,
+  type PadMode,
+  repeat,
+  roll,
+  stridedSlice,
+  swapAxes,
+  trace,
+  tril,
+  triu,
+  unstack,
+} from './rearrange.ts';
+export { resizeBilinear, resizeNearestNeighbor } from './resize.ts';
+export { bincount, gatherND, scatterND, takeAlongAxis, tensorScatterAdd } from './scatter.ts';
+export { argsort, inTopK, type Sorted, searchSorted, sort, topK, type Unique, unique } from './sort.ts';

@@ -18,6 +18,10 @@ export const kernels = {
   scatterAdd: { opcode: 7, operands: ['out=', 'source', 'indices'], attributes: ['count', 'tableRows', 'rowSize', 'accumulate'] },
   copy: { opcode: 8, operands: ['out=', 'input'], attributes: ['rank', 'outOffset', 'inOffset', 'dims*'] },
   update: { opcode: 9, operands: ['params=', 'grads', 'state1=?', 'state2=?', 'state3=?', 'scalars', 'step', 'clip?'], attributes: ['kind', 'flags', 'beta1:f', 'beta2:f', 'epsilon:f', 'weightDecay:f'] },
+  cumulate: { opcode: 10, operands: ['out', 'input'], attributes: ['kind', 'outer', 'count', 'inner', 'exclusive', 'reverse'] },
+  sort: { opcode: 11, operands: ['values?', 'indices?', 'input'], attributes: ['rows', 'columns', 'descending'] },
+  resize: { opcode: 12, operands: ['out', 'input'], attributes: ['mode', 'batch', 'inH', 'inW', 'channels', 'outH', 'outW', 'alignCorners', 'halfPixelCenters'] },
+  resizeGrad: { opcode: 13, operands: ['dInput', 'dOut'], attributes: ['mode', 'batch', 'inH', 'inW', 'channels', 'outH', 'outW', 'alignCorners', 'halfPixelCenters'] },
 } as const;
 export type KernelName = keyof typeof kernels;
 
@@ -130,5 +134,15 @@ export const updateKinds = {
   momentum: 1,
   rmsprop: 2,
   adam: 3,
+} as const;
+export const cumulateKinds = {
+  sum: 0,
+  prod: 1,
+  max: 2,
+  logSumExp: 3,
+} as const;
+export const resizeModes = {
+  nearest: 0,
+  bilinear: 1,
 } as const;
 export const updateFlags = { nesterov: 1, centered: 2, amsgrad: 4 } as const;
