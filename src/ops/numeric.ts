@@ -42,7 +42,6 @@ export function erfc(x: TensorLike): Tensor {
   );
   b.op('mul', t, b.op('exp', b.op('sub', fit, b.op('square', z))));
   const upper = b.build('float32');
-  const out = where(less(x, 0), sub(2, upper), upper);
   if (typeof x !== 'number' && typeof x !== 'boolean') {
     record('erfc', [upper], [x], (dy) => {
       if (dy === undefined) return [undefined];
@@ -51,7 +50,7 @@ export function erfc(x: TensorLike): Tensor {
       return [mul(dy, where(less(x, 0), neg(slope), slope))];
     });
   }
-  return out;
+  return where(less(x, 0), sub(2, upper), upper);
 }
 
 /** `sqrt(a * a + b * b)` without overflow. */

@@ -2,8 +2,10 @@
 import type { Tensor } from '../../src/tensor.ts';
 import type { Case } from './case.ts';
 import { arithmeticCases } from './cases-arithmetic.ts';
+import { composeCases } from './cases-compose.ts';
 import { creationCases } from './cases-creation.ts';
 import { networkCases } from './cases-network.ts';
+import { orderCases } from './cases-order.ts';
 import { reduceCases } from './cases-reduce.ts';
 import { shapeCases } from './cases-shape.ts';
 import { unaryCases } from './cases-unary.ts';
@@ -15,6 +17,8 @@ export const cases: readonly Case[] = [
   ...reduceCases,
   ...networkCases,
   ...creationCases,
+  ...orderCases,
+  ...composeCases,
 ];
 
 /** The cases by op, in the table's order. */
