@@ -29,7 +29,9 @@ function asan() {
   const build = 'build/asan';
   run('cmake', ['-S', '.', '-B', build, '-DNABLA_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=Release']);
   run('cmake', ['--build', build, '-j', '2', '--target', 'nabla_addon']);
-  const tests = ['addon', 'ops', 'program', 'model', 'errors', 'jit'].map((name) => `tests/${name}.test.ts`);
+  const tests = ['native.backend', 'ops', 'program', 'hostile', 'model', 'errors', 'jit'].map(
+    (name) => `tests/${name}.test.ts`,
+  );
   const env = {
     ...process.env,
     LD_PRELOAD: [

@@ -7,7 +7,9 @@ const read = (path) => readFileSync(new URL(path, root), 'utf8').replaceAll(/\/\
 
 /** The lists' entries: every macro call's arguments, strings unquoted. */
 function entries(path, macro) {
-  const calls = read(path).matchAll(new RegExp(`${macro}\\(((?:[^()"]|"[^"]*")*)\\)`, 'g'));
+  // As in C++, strings that follow each other are one.
+  const text = read(path).replaceAll(/"\s+"/g, '');
+  const calls = text.matchAll(new RegExp(`${macro}\\(((?:[^()"]|"[^"]*")*)\\)`, 'g'));
   return [...calls].map(([, inside]) =>
     [...inside.matchAll(/"([^"]*)"|([\w]+)/g)].map(([, quoted, word]) => quoted ?? word),
   );
@@ -61,6 +63,8 @@ export type MicroName = keyof typeof micro;
 export const reduceKinds = ${indexed(enumeration(header, 'ReduceKind'))} as const;
 export const activations = ${indexed(enumeration(header, 'Activation'))} as const;
 export const gatherModes = ${indexed(enumeration(header, 'GatherMode'))} as const;
+export const poolKinds = ${indexed(enumeration(header, 'PoolKind'))} as const;
+export const rnnKinds = ${indexed(enumeration(header, 'RnnKind'))} as const;
 export const updateKinds = ${indexed(enumeration(header, 'UpdateKind'))} as const;
 export const cumulateKinds = ${indexed(enumeration(header, 'CumulateKind'))} as const;
 export const resizeModes = ${indexed(enumeration(header, 'ResizeMode'))} as const;

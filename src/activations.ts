@@ -1,8 +1,26 @@
 // Activation functions by name.
 
 import { resolveName } from './names.ts';
-import { mul } from './ops/arithmetic.ts';
-import { softmax } from './ops/nn.ts';
+import {
+  celu,
+  elu,
+  gelu,
+  hardShrink,
+  hardSigmoid,
+  hardSilu,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  relu6,
+  selu,
+  silu,
+  softShrink,
+  softsign,
+  squareplus,
+  tanhShrink,
+} from './ops/activation.ts';
+import { logSoftmax, softmax } from './ops/nn.ts';
 import { exp, relu, sigmoid, softplus, tanh } from './ops/unary.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -18,8 +36,26 @@ const activations = {
   softmax: (x: Tensor) => softmax(x),
   softplus: (x: Tensor) => softplus(x),
   exponential: (x: Tensor) => exp(x),
-  /** `x * sigmoid(x)` (Ramachandran et al. 2017). */
-  silu: (x: Tensor) => mul(x, sigmoid(x)),
+  logSoftmax: (x: Tensor) => logSoftmax(x),
+  relu6: (x: Tensor) => relu6(x),
+  leakyRelu: (x: Tensor) => leakyRelu(x),
+  elu: (x: Tensor) => elu(x),
+  celu: (x: Tensor) => celu(x),
+  selu: (x: Tensor) => selu(x),
+  gelu: (x: Tensor) => gelu(x),
+  /** The gelu of GPT-2: its tanh form. */
+  geluApproximate: (x: Tensor) => gelu(x, true),
+  silu: (x: Tensor) => silu(x),
+  mish: (x: Tensor) => mish(x),
+  hardSigmoid: (x: Tensor) => hardSigmoid(x),
+  hardSilu: (x: Tensor) => hardSilu(x),
+  hardTanh: (x: Tensor) => hardTanh(x),
+  softsign: (x: Tensor) => softsign(x),
+  logSigmoid: (x: Tensor) => logSigmoid(x),
+  tanhShrink: (x: Tensor) => tanhShrink(x),
+  softShrink: (x: Tensor) => softShrink(x),
+  hardShrink: (x: Tensor) => hardShrink(x),
+  squareplus: (x: Tensor) => squareplus(x),
 } satisfies Record<string, Activation>;
 
 /** Names of activations. */
@@ -31,7 +67,11 @@ export type ActivationLike = ActivationName | Activation;
 /** The activation that a name or function means. */
 export function getActivation(where: string, like: ActivationLike): Activation {
   if (typeof like === 'function') return like;
-  return resolveName<Activation>(where, 'activation', like, activations, { swish: 'silu' });
+  return resolveName<Activation>(where, 'activation', like, activations, {
+    swish: 'silu',
+    hardSwish: 'hardSilu',
+    hard_swish: 'hardSilu',
+  });
 }
 
 /** The name that a summary or a saved model shows. */

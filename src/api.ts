@@ -30,6 +30,7 @@ export {
   type FitControl,
 } from './model/callbacks.ts';
 export type { EvaluateOptions, FitOptions } from './model/fit.ts';
+export { Functional, type FunctionalOptions, type InputOptions, input, model } from './model/functional.ts';
 export { type FitPosition, History, type Logs } from './model/history.ts';
 export { type CompileOptions, Model } from './model/model.ts';
 export { Sequential, type SequentialOptions, sequential } from './model/sequential.ts';

@@ -46,7 +46,8 @@ export class Storage {
 
   release(): void {
     if (--this.holders > 0 || this.buffer === 0) return;
-    this.engine.free(this, this.buffer);
+    if (this.owner === undefined) this.engine.collectNoMore(this);
+    if (!this.engine.closed) this.engine.backend.free(this.buffer);
     this.buffer = 0;
   }
 }
@@ -168,9 +169,9 @@ export class Engine {
     this.finalizers.register(storage, buffer, storage);
   }
 
-  free(storage: Storage, buffer: number): void {
+  /** No longer, for it is freed by hand. */
+  collectNoMore(storage: Storage): void {
     this.finalizers.unregister(storage);
-    if (!this.isClosed) this.backend.free(buffer);
   }
 
   /** The program kept under `key`, made on first use. */

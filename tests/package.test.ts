@@ -57,10 +57,13 @@ describe('the package', function () {
     }
   });
 
-  it('takes the addon where one is built', () => {
-    const platform = `${process.platform}-${process.arch}`;
-    mkdirSync(join(installed, 'prebuilds', platform), { recursive: true });
-    cpSync(join(root, 'build/Release/nabla.node'), join(installed, 'prebuilds', platform, 'nabla.node'));
+  it('takes the addon of the package for this platform, where that is installed', () => {
+    const made = execFileSync(process.execPath, ['scripts/package-platform.mjs'], {
+      cwd: root,
+      encoding: 'utf8',
+    }).trim();
+    const { name } = JSON.parse(readFileSync(join(made, 'package.json'), 'utf8')) as { name: string };
+    cpSync(made, join(folder, 'node_modules', name), { recursive: true });
     for (const file of ['use.mjs', 'use.cjs']) {
       assert.deepEqual(JSON.parse(run(file)), { backend: 'native', epochs: 2 });
     }

@@ -1,5 +1,6 @@
 // Training as a whole: backends and thread counts agree, seeds are obeyed, the event loop stays free, memory stays flat.
 import assert from 'node:assert/strict';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateDigits } from '../src/data/digits.ts';
 import { engine, useEngine } from '../src/engine.ts';
@@ -104,26 +105,40 @@ describe('training', () => {
   });
 });
 
-/** Delays of a 5 ms timer beyond its time while `body` runs, and how often it fired a second. */
-async function timerDelays(body: () => Promise<unknown>): Promise<{ late: number[]; rate: number }> {
-  const late: number[] = [];
-  let last = performance.now();
-  const began = last;
+interface Delays {
+  /** Milliseconds beyond its time, for every firing. */
+  late: number[];
+  /** Milliseconds that JavaScript and what it called had taken since the firing before. */
+  active: number[];
+  seconds: number;
+}
+
+/** The delays of a 5 ms timer while `body` runs. */
+async function timerDelays(body: () => Promise<unknown>): Promise<Delays> {
+  const delays: Delays = { late: [], active: [], seconds: 0 };
+  const began = performance.now();
+  let last = began;
+  let used = performance.eventLoopUtilization();
   const timer = setInterval(() => {
     const now = performance.now();
-    late.push(now - last - 5);
+    const utilization = performance.eventLoopUtilization();
+    delays.late.push(now - last - 5);
+    delays.active.push(utilization.active - used.active);
     last = now;
+    used = utilization;
   }, 5);
   await body();
   clearInterval(timer);
-  return { late, rate: late.length / ((performance.now() - began) / 1000) };
+  delays.seconds = (performance.now() - began) / 1000;
+  return delays;
 }
+
+const shareAbove = (values: number[], limit: number) =>
+  values.filter((v) => v > limit).length / values.length;
 
 describe('the event loop', () => {
   for (const backend of ['native', 'wasm'] as const) {
-    it(`stays free during fit, evaluate and predict (${backend}, one thread)`, async function () {
-      // Other processes on the machine make timers late too: the best of several tries counts.
-      this.retries(4);
+    it(`stays free during fit, evaluate and predict (${backend}, one thread)`, async () => {
       const former = engine();
       const mine = await setBackend(backend, { threads: 1 });
       try {
@@ -133,21 +148,24 @@ describe('the event loop', () => {
         const idle = await timerDelays(() => sleep(1000));
         const busy = await timerDelays(async () => {
           const began = performance.now();
-          while (performance.now() - began < 1500) {
+          while (performance.now() - began < 2000) {
             await model.fit(x, y, { epochs: 2, verbose: 0 });
             await model.evaluate(x, y);
             (await model.predict(x)).dispose();
           }
         });
-        const lateShare = busy.late.filter((ms) => ms > 10).length / busy.late.length;
+        const rate = ({ late, seconds }: Delays) => late.length / seconds;
+        const show = (delays: Delays) =>
+          `${rate(delays).toFixed(0)} firings a second, ${(100 * shareAbove(delays.late, 10)).toFixed(1)} % over 10 ms late`;
+        console.log(`      idle: ${show(idle)}; busy: ${show(busy)}`);
+        // What counts is the time that this library kept the loop: a machine that does other things delays timers too.
+        const blocked = shareAbove(busy.active, 10);
         assert.ok(
-          lateShare <= 0.01,
-          `${(lateShare * 100).toFixed(1)} % of the timers were more than 10 ms late`,
+          blocked <= 0.01,
+          `the loop was kept for over 10 ms before ${(100 * blocked).toFixed(1)} % of the firings`,
         );
-        assert.ok(
-          busy.rate >= 0.9 * idle.rate,
-          `fired ${busy.rate.toFixed(0)} times a second, idle ${idle.rate.toFixed(0)}`,
-        );
+        const kept = busy.active.reduce((a, b) => a + b, 0) / 1000 / busy.seconds;
+        assert.ok(kept <= 0.1, `the loop was kept for ${(100 * kept).toFixed(1)} % of the time`);
       } finally {
         mine.close();
         useEngine(former);

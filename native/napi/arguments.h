@@ -31,6 +31,26 @@ napi_value Guard(napi_env env, Body body) noexcept {
   return nullptr;
 }
 
+// As Guard, but a refusal is returned as an Error object, which the TypeScript side throws. Throwing from
+// here can end the process: building the exception may collect garbage, and Node 20 then takes the exception
+// under construction for one of the finalizers that run during that collection.
+template <class Body>
+napi_value GuardReturning(napi_env env, Body body) noexcept {
+  return Guard(env, [&]() -> napi_value {
+    try {
+      return body();
+    } catch (const Refusal& refusal) {
+      napi_value text = nullptr;
+      napi_value error = nullptr;
+      if (napi_create_string_utf8(env, refusal.message.c_str(), refusal.message.size(), &text) != napi_ok) {
+        return nullptr;
+      }
+      (refusal.type ? napi_create_type_error : napi_create_error)(env, nullptr, text, &error);
+      return error;
+    }
+  });
+}
+
 [[noreturn]] inline void Throw(const char* method, const std::string& message) {
   throw Refusal{std::string("[native.") + method + "] " + message};
 }

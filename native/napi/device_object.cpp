@@ -48,7 +48,7 @@ void SetNumber(Napi::Object object, const char* name, int64_t value) {
 
 template <Napi::Value (DeviceObject::*method)(const Napi::CallbackInfo&)>
 napi_value DeviceObject::Method(napi_env env, napi_callback_info raw) {
-  return Guard(env, [&]() -> napi_value {
+  return GuardReturning(env, [&]() -> napi_value {
     const Napi::CallbackInfo info(env, raw);
     // V8 has checked that `this` is a Device: the methods carry the class's signature.
     void* object = nullptr;

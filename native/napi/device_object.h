@@ -10,11 +10,10 @@
 
 namespace nabla {
 
-// Methods mirror Backend in src/backend/backend.ts. Each checks its arguments and throws an Error with a
-// message in the form
-// `[native.method] what was wrong, got X, expected Y; remedy`. Nothing here outlives its environment: several
-// worker threads may each have devices, and an environment that is torn down in the middle of a step waits
-// for one instruction only.
+// Methods mirror Backend in src/backend/backend.ts. Each checks its arguments and returns, not throws, an
+// Error with a message in the form `[native.method] what was wrong, got X, expected Y; remedy`. Nothing here
+// outlives its environment: several worker threads may each have devices, and an environment that is torn
+// down in the middle of a step waits for one instruction only.
 //
 // The class is wrapped by hand, not by Napi::ObjectWrap: in a worker that is being terminated every call into
 // JavaScript is refused, and the wrapper would answer that by ending the process.

@@ -44,7 +44,11 @@ enum class Activation : int32_t { kNone, kRelu, kSigmoid, kTanh, kCount };
 // kCopy: rows as they are; kAffine: float32 out = row * scale + shift; kOneHot: rows of one class index become float32 rows of
 // rowSize numbers.
 enum class GatherMode : int32_t { kCopy, kAffine, kOneHot, kCount };
+// Average: over the positions inside the input; padding does not count.
+enum class PoolKind : int32_t { kMax, kAverage, kCount };
 enum class UpdateKind : int32_t { kSgd, kMomentum, kRmsprop, kAdam, kCount };
+// kSimpleTanh, kSimpleRelu: h' = activation(sum). Gates of kLstm: input, forget, cell, output; of kGru: update, reset, candidate.
+enum class RnnKind : int32_t { kSimpleTanh, kSimpleRelu, kLstm, kGru, kCount };
 enum class CumulateKind : int32_t { kSum, kProd, kMax, kLogSumExp, kCount };
 enum class ResizeMode : int32_t { kNearest, kBilinear, kCount };
 // Bits of update's flags.

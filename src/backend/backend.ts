@@ -104,7 +104,9 @@ export class ProgramFault extends Error {
   /** Steps of the run that had completed before. */
   readonly step: number;
   constructor(code: FaultCode, instruction: number, value: number, limit: number, step: number) {
-    super(`[program] instruction ${instruction}: ${code}, got ${value}, expected an integer in [0, ${limit})`);
+    super(
+      `[program] instruction ${instruction}: ${code}, got ${value}, expected an integer in [0, ${limit})`,
+    );
     this.code = code;
     this.instruction = instruction;
     this.value = value;

@@ -129,7 +129,7 @@ function loadAddon(addonPath: string | undefined): NativeAddon {
   );
 }
 
-/** The addon's errors read `[where] message` already: the same as the library's class. */
+/** The addon's errors read `[where] message` already: the same as the library's class. Methods return them (native/napi/arguments.h). */
 function toNablaError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof NablaError) return error;
   const match = /^\[([^\]]+)\] ([\s\S]*)$/.exec(error.message);
@@ -137,11 +137,14 @@ function toNablaError(error: unknown): unknown {
 }
 
 function guard<T>(call: () => T): T {
+  let result: T;
   try {
-    return call();
+    result = call();
   } catch (error) {
     throw toNablaError(error);
   }
+  if (result instanceof Error) throw toNablaError(result);
+  return result;
 }
 
 function toProgramFault(fault: NativeFault, step: number): ProgramFault {

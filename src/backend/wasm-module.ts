@@ -72,6 +72,22 @@ function sharedMemory(): WebAssembly.Memory {
   throw new NablaError('wasm.open', message, { cause });
 }
 
+function instantiate(
+  module: WebAssembly.Module,
+  shared: WebAssembly.Memory | undefined,
+): WebAssembly.Instance {
+  try {
+    return new WebAssembly.Instance(module, shared === undefined ? {} : { env: { memory: shared } });
+  } catch (cause) {
+    throw new NablaError(
+      'wasm.open',
+      `the module could not be started, got '${String(cause)}', expected memory for it and a module of this version; ` +
+        'raise the limit on address space, or close other instances',
+      { cause },
+    );
+  }
+}
+
 /** An instance with its memory. */
 export class WasmInstance {
   readonly exports: WasmExports;
@@ -85,10 +101,7 @@ export class WasmInstance {
 
   constructor(module: WebAssembly.Module) {
     const shared = sharesMemory(module) ? sharedMemory() : undefined;
-    const instance = new WebAssembly.Instance(
-      module,
-      shared === undefined ? {} : { env: { memory: shared } },
-    );
+    const instance = instantiate(module, shared);
     this.exports = instance.exports as unknown as WasmExports;
     this.threadExports = shared && (instance.exports as unknown as WasmThreadExports);
     const memory = shared ?? this.exports.memory;

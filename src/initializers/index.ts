@@ -14,6 +14,7 @@ export {
   lecunUniform,
   normal as randomNormal,
   ones,
+  orthogonal,
   truncated as truncatedNormal,
   uniform as randomUniform,
   type VarianceScalingOptions,

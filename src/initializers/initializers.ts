@@ -2,7 +2,7 @@
 import { NablaError } from '../errors.ts';
 import { resolveName } from '../names.ts';
 import { mul } from '../ops/arithmetic.ts';
-import { eye, fill } from '../ops/creation.ts';
+import { eye, fill, tensor } from '../ops/creation.ts';
 import { randomNormal, randomUniform, truncatedNormal } from '../ops/random.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -72,6 +72,51 @@ export const identity =
       throw new NablaError('identity', `expected a matrix, got shape ${showShape(shape)}`);
     return mul(eye(shape[0]!, shape[1]!), gain) as Tensor<'float32'>;
   };
+/**
+ * A matrix with orthogonal rows or columns, whichever are fewer, times `gain` (default 1); more than two dimensions are taken as a matrix of all but
+ * the last by the last (Saxe et al. 2014).
+ */
+export const orthogonal =
+  (gain = 1): Initializer =>
+  (shape) => {
+    if (shape.length < 2) {
+      throw new NablaError('orthogonal', `expected at least two dimensions, got shape ${showShape(shape)}`);
+    }
+    const columns = shape.at(-1)!;
+    const rows = sizeOf(shape.slice(0, -1));
+    const [long, short] = [Math.max(rows, columns), Math.min(rows, columns)];
+    const vectors = orthonormalRows(randomNormal([short, long]).dataSync(), short, long);
+    const values = new Float32Array(rows * columns);
+    for (let i = 0; i < short; i++) {
+      for (let j = 0; j < long; j++) {
+        values[rows < columns ? i * columns + j : j * columns + i] = gain * vectors[i * long + j]!;
+      }
+    }
+    return tensor(values, shape, 'float32');
+  };
+
+/**
+ * The rows made orthonormal by the modified Gram-Schmidt process, in double precision. It is the Q of a QR decomposition whose R has a positive
+ * diagonal, so that normal numbers give every orthogonal matrix the same chance.
+ */
+function orthonormalRows(numbers: Float32Array, rows: number, columns: number): Float64Array {
+  const q = Float64Array.from(numbers);
+  for (let i = 0; i < rows; i++) {
+    const row = q.subarray(i * columns, (i + 1) * columns);
+    let square = 0;
+    for (const value of row) square += value * value;
+    const norm = Math.sqrt(square);
+    for (let j = 0; j < columns; j++) row[j]! /= norm;
+    for (let k = i + 1; k < rows; k++) {
+      const other = q.subarray(k * columns, (k + 1) * columns);
+      let along = 0;
+      for (let j = 0; j < columns; j++) along += row[j]! * other[j]!;
+      for (let j = 0; j < columns; j++) other[j]! -= along * row[j]!;
+    }
+  }
+  return q;
+}
+
 /** Uniform between `low` and `high` (default -0.05 and 0.05). */
 export const uniform =
   (low = -0.05, high = 0.05): Initializer =>
@@ -115,6 +160,7 @@ const factories = {
   heNormal,
   lecunUniform,
   lecunNormal,
+  orthogonal,
 } satisfies Record<string, () => Initializer>;
 
 /** The initializer that a name or function means. */

@@ -5,6 +5,7 @@ import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
+import { SymbolicTensor } from './symbolic.ts';
 
 /** Options that every layer has. */
 export interface LayerOptions {
@@ -15,6 +16,8 @@ export interface LayerOptions {
   /** Whether optimizers change the weights. Default true. */
   trainable?: boolean;
 }
+
+type Applicable = Tensor | SymbolicTensor;
 
 /** How a layer is called. */
 export interface CallContext {
@@ -85,10 +88,11 @@ export abstract class Layer {
     return this.builtFor;
   }
 
-  /** Makes the weights for samples of this shape, once. */
-  ensureBuilt(inputShape: Shape): void {
+  /** Makes the weights for samples of this shape (of the first input's, where there are several), once. */
+  ensureBuilt(...inputShapes: readonly Shape[]): void {
     if (this.builtFor !== undefined) return;
-    this.computeOutputShape(inputShape);
+    this.shapeOf(inputShapes);
+    const inputShape = inputShapes[0]!;
     try {
       this.build(inputShape);
     } catch (error) {
@@ -108,15 +112,46 @@ export abstract class Layer {
   /** What the layer computes of a batch. */
   protected abstract call(x: Tensor, context: CallContext): Tensor;
 
-  /** Calls the layer on a batch, building it first where needed. Default: as in prediction. */
-  apply(x: Tensor, context: CallContext = { training: false }): Tensor {
-    if (!(x instanceof Tensor) || x.rank === 0) {
-      throw new NablaError(this.name, `expected a tensor with a batch dimension, got ${String(x)}`);
+  /**
+   * Calls the layer. On a batch it computes, building the weights first where needed, as in prediction unless the context says
+   * otherwise; on a symbolic tensor it becomes a part of the model that is being described.
+   */
+  apply(x: Tensor | readonly Tensor[], context?: CallContext): Tensor;
+  apply(x: SymbolicTensor | readonly SymbolicTensor[]): SymbolicTensor;
+  apply(x: Applicable | readonly Applicable[], context: CallContext = { training: false }): Applicable {
+    const inputs = Array.isArray(x) ? (x as readonly Applicable[]) : [x as Applicable];
+    if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
+      return new SymbolicTensor(this.shapeOf(inputs.map(({ shape }) => shape)), this, inputs);
     }
-    const sample = x.shape.slice(1);
-    this.ensureBuilt(sample);
-    this.computeOutputShape(sample);
-    return named(this.name, () => this.call(x, context));
+    const wrong = inputs.find((input) => !(input instanceof Tensor) || input.rank === 0);
+    if (wrong !== undefined || inputs.length === 0) {
+      throw new NablaError(
+        this.name,
+        `expected a tensor with a batch dimension, got ${inputs.length === 0 ? 'none' : String(wrong)}`,
+      );
+    }
+    const tensors = inputs as readonly Tensor[];
+    const shapes = tensors.map(({ shape }) => shape.slice(1));
+    this.ensureBuilt(...shapes);
+    this.shapeOf(shapes);
+    return named(this.name, () => this.callAll(tensors, context));
+  }
+
+  /** The shape of one output sample for samples of these shapes; layers of several inputs override it. */
+  protected shapeOf(inputShapes: readonly Shape[]): number[] {
+    const [only, ...more] = inputShapes;
+    if (only === undefined || more.length > 0) {
+      throw new NablaError(
+        this.name,
+        `expected one input, got ${inputShapes.length}; join them with layers.concatenate()`,
+      );
+    }
+    return this.computeOutputShape(only);
+  }
+
+  /** What the layer computes of a batch of each input; layers of several inputs override it. */
+  protected callAll(xs: readonly Tensor[], context: CallContext): Tensor {
+    return this.call(xs[0]!, context);
   }
 
   /** Takes in a layer that this one is made of, under `name`; its weights count as this one's. */

@@ -80,7 +80,7 @@ export class TrainingMemory {
   readonly states: readonly (Storage | undefined)[];
   /** int32: steps taken, batch in the epoch, row of the log. */
   readonly counters: Storage;
-  /** float32: the learning rate. */
+  /** float32: the learning rate; with a schedule `[logRows]`, that of each step by its row of the log. */
   readonly scalars: Storage;
   /** float32 `[columns, logRows]`: the loss and the metrics of each step. */
   readonly log: Storage;
@@ -95,7 +95,7 @@ export class TrainingMemory {
     this.gradients = make(size * 4, 'gradients');
     this.states = optimizer.states.map((used, i) => (used ? make(size * 4, `state${i + 1}`) : undefined));
     this.counters = make(16, 'counters');
-    this.scalars = make(16, 'scalars');
+    this.scalars = make(optimizer.schedule === undefined ? 16 : logRows * 4, 'scalars');
     this.log = make(columns * logRows * 4, 'log');
     this.columns = columns;
   }

@@ -219,6 +219,12 @@ function makeControl(model: Model): FitControl & { stopping: boolean } {
       return optimizer.learningRate;
     },
     set learningRate(rate: number) {
+      if (optimizer.schedule !== undefined) {
+        throw new NablaError(
+          optimizer.name,
+          `the learning rate follows the schedule ${optimizer.schedule.name}, got ${rate}; compile with a number to set it`,
+        );
+      }
       if (!(rate >= 0 && Number.isFinite(rate))) {
         throw new NablaError(optimizer.name, `bad learningRate, got ${rate}, expected a finite number >= 0`);
       }

@@ -61,6 +61,9 @@ export abstract class Model implements Disposable {
   /** Shape of one input sample; undefined until it is known. */
   abstract readonly inputShape: Shape | undefined;
 
+  /** The layers with the shapes of their output samples, for the summary; shapes are missing while the input's is not known. */
+  abstract shapes(): [Layer, Shape | undefined][];
+
   /** All weights, layer by layer. */
   get weights(): Variable<'float32'>[] {
     return this.layers.flatMap((layer) => layer.weights);

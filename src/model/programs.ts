@@ -196,13 +196,29 @@ function applyGradients(
     inputs: [
       flat(memory.gradients),
       ...memory.states.map((state) => state && flat(state)),
-      graph.external({ storage: memory.scalars, byteOffset: 0 }, [1], 'float32'),
+      learningRate(graph, memory, optimizer),
       graph.external({ storage: memory.counters, byteOffset: counterIndex.step * 4 }, [1], 'int32'),
       clip && valueOf(graph, clip, optimizer.name),
     ],
     attributes: optimizer.attributes,
     where: optimizer.name,
   });
+}
+
+/** The step's learning rate: one number for all steps, or the log row's number in the table that a schedule filled. */
+function learningRate(graph: Graph, memory: TrainingMemory, optimizer: Optimizer): Value {
+  const place = { storage: memory.scalars, byteOffset: 0 };
+  if (optimizer.schedule === undefined) return graph.external(place, [1], 'float32');
+  const row = graph.external({ storage: memory.counters, byteOffset: counterIndex.logRow * 4 }, [1], 'int32');
+  const out = new Value([1], 'float32', { kind: 'node' });
+  graph.add({
+    kernel: 'gather',
+    outputs: [out],
+    inputs: [graph.external(place, [logRows], 'float32'), row, undefined],
+    attributes: [1, logRows, 1, gatherModes.copy, floatBits(1), floatBits(0)],
+    where: optimizer.name,
+  });
+  return out;
 }
 
 /** Has the gradient computed straight into the flat range, where one op makes it for this weight alone; else copies it there. */

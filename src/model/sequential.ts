@@ -63,6 +63,14 @@ export class Sequential extends Model {
     return this.stack.reduce<Shape>((shape, layer) => layer.computeOutputShape(shape), inputShape);
   }
 
+  override shapes(): [Layer, Shape | undefined][] {
+    let shape = this.inputShape;
+    return this.stack.map((layer) => {
+      shape = shape && layer.computeOutputShape(shape);
+      return [layer, shape];
+    });
+  }
+
   override build(inputShape: Shape): void {
     if (this.builtShape !== undefined) return;
     if (this.stack.length === 0) throw new NablaError(this.name, 'the model has no layers; add() some');

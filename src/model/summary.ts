@@ -17,9 +17,7 @@ export function summaryText(model: Model, compiled: Compiled | undefined, _optio
   const { inputShape } = model;
   if (inputShape !== undefined) model.build(inputShape);
   const rows: string[][] = [];
-  let shape = inputShape;
-  for (const layer of model.layers) {
-    shape = shape && layer.computeOutputShape(shape);
+  for (const [layer, shape] of model.shapes()) {
     const output = shape ? `[batch, ${shape.join(', ')}]`.replace(', ]', ']') : '?';
     const kind = layer.kind.charAt(0).toUpperCase() + layer.kind.slice(1);
     rows.push([`${layer.name} (${kind})`, output, layer.countParams().toLocaleString('en-US')]);

@@ -113,8 +113,8 @@ export class Trainer {
     let done = 0;
     let perSlice = 4;
     while (done < steps && !signal?.aborted) {
-      if (train) this.writeRate();
       const wanted = Math.min(perSlice, steps - done, logRows);
+      if (train) this.writeRate(wanted);
       const began = performance.now();
       const run = program.start(inputs, [], wanted);
       const abort = () => run.stop();
@@ -147,7 +147,7 @@ export class Trainer {
     const full = Math.floor(order.count / order.batchSize);
     const rest = order.count - full * order.batchSize;
     if (rest === 0) return 0;
-    if (train) this.writeRate();
+    if (train) this.writeRate(1);
     this.writeCounters(0, 0);
     const inputs = this.inputsOf(data, order, full * order.batchSize);
     const program = this.program(train, data, rest, rest);
@@ -256,8 +256,19 @@ export class Trainer {
     this.engine.backend.write(counters.handle, counterIndex.cursor * 4, Int32Array.of(cursor, logRow));
   }
 
-  private writeRate(): void {
-    const { learningRate } = this.compiled.optimizer;
+  /** Writes the learning rate, or with a schedule those of the next `steps` steps. */
+  private writeRate(steps: number): void {
+    const { optimizer } = this.compiled;
+    const { schedule } = optimizer;
+    if (schedule !== undefined) {
+      const taken = new Int32Array(1);
+      this.engine.backend.read(this.memory.counters.handle, counterIndex.step * 4, taken);
+      const rates = Float32Array.from({ length: steps }, (_, i) => schedule.at(taken[0]! + i));
+      this.engine.backend.write(this.memory.scalars.handle, 0, rates);
+      optimizer.learningRate = rates[steps - 1]!;
+      return;
+    }
+    const { learningRate } = optimizer;
     if (Object.is(learningRate, this.rate)) return;
     this.rate = learningRate;
     this.engine.backend.write(this.memory.scalars.handle, 0, Float32Array.of(learningRate));

@@ -1,4 +1,24 @@
 // The public names of the tensor ops.
+
+export {
+  celu,
+  elu,
+  gelu,
+  hardShrink,
+  hardSigmoid,
+  hardSilu,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  relu6,
+  selu,
+  silu,
+  softShrink,
+  softsign,
+  squareplus,
+  tanhShrink,
+} from './activation.ts';
 export {
   add,
   atan2,
@@ -12,6 +32,17 @@ export {
   squaredDifference,
   sub,
 } from './arithmetic.ts';
+export {
+  type AttentionOptions,
+  causalMask,
+  type FusedHeads,
+  fusedCrossAttention,
+  fusedSelfAttention,
+  type RotaryOptions,
+  rotaryEmbedding,
+  scaledDotProductAttention,
+  sinusoidalPositions,
+} from './attention.ts';
 export {
   cast,
   equal,
@@ -30,6 +61,17 @@ export {
   where,
 } from './compare.ts';
 export {
+  type ConvOptions,
+  conv1d,
+  conv1dTranspose,
+  conv2d,
+  conv2dTranspose,
+  conv3d,
+  conv3dTranspose,
+  depthwiseConv1d,
+  depthwiseConv2d,
+} from './conv.ts';
+export {
   eye,
   fill,
   linspace,
@@ -45,6 +87,24 @@ export { gather, oneHot } from './gather.ts';
 export { dot, type MatMulOptions, matMul, outer } from './linalg.ts';
 export type { TensorLike } from './map.ts';
 export { dropout, logSoftmax, softmax, softmaxCrossEntropy } from './nn.ts';
+export {
+  type BatchNormalized,
+  batchNormalize,
+  layerNormalize,
+  type NormalizeOptions,
+  normalizeWith,
+  rmsNormalize,
+  unitNormalize,
+} from './normalize.ts';
+export {
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  maxPool1d,
+  maxPool2d,
+  maxPool3d,
+  type PoolOptions,
+} from './pool.ts';
 export {
   randomBernoulli,
   randomInt,
@@ -70,6 +130,7 @@ export {
   sumSquares,
   variance,
 } from './reduce.ts';
+export { type RnnKind, type RnnOptions, type RnnResult, rnn } from './rnn.ts';
 export {
   broadcastTo,
   concat,
@@ -120,6 +181,7 @@ export {
   tanh,
   trunc,
 } from './unary.ts';
+export type { Padding, PerDimension } from './window.ts';
 export { cummax, cumprod, cumsum, logCumsumExp } from './cumulate.ts';
 export { einsum, tensordot } from './einsum.ts';
 export {

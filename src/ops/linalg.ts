@@ -59,11 +59,27 @@ function product(a: Tensor, b: Tensor, transA: boolean, transB: boolean): Tensor
   const out = batched(where, a, b, transA, transB, lead, m, n, k);
   record(where, [out], [a, b], (dy) => {
     if (dy === undefined) return [];
+    if (b.rank === 2 && !transA && a.rank > 2) {
+      // A tall product's matrix gets its gradient from one product as well, over all rows.
+      const rows = (t: Tensor) => reshape(t, [sizeOf(lead) * m, t.shape.at(-1)!]);
+      const [x, g] = [rows(a), rows(dy)];
+      return [
+        product(dy, b, false, !transB),
+        transB ? product(g, x, true, false) : product(x, g, true, false),
+      ];
+    }
     const da = transA ? product(b, dy, transB, true) : product(dy, b, false, !transB);
-    const db = transB ? product(dy, a, true, transA) : product(a, dy, !transA, false);
+    // Where one matrix serves all of a, its gradient is one tall product, not the sum of many.
+    const [x, g] = b.rank === 2 && !transA && a.rank > 2 ? [asMatrix(a), asMatrix(dy)] : [a, dy];
+    const db = transB ? product(g, x, true, transA) : product(x, g, !transA, false);
     return [sumTo(da, a.shape), sumTo(db, b.shape)];
   });
   return out;
+}
+
+/** All but the last dimension as one. */
+function asMatrix(x: Tensor): Tensor {
+  return reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 }
 
 function batched(

@@ -3,11 +3,12 @@ import { describe, NablaError } from '../errors.ts';
 import { resolveName } from '../names.ts';
 import { floatBits } from '../program/graph.ts';
 import { updateFlags, updateKinds } from '../program/kernels.ts';
+import type { Schedule } from './schedules.ts';
 
 /** Settings that every optimizer has. */
 export interface OptimizerOptions {
-  /** Step size. */
-  learningRate?: number;
+  /** Step size: a number, or a schedule such as `optimizers.schedules.cosineDecay({ ... })`. */
+  learningRate?: number | Schedule;
   /** Decoupled weight decay: weights shrink by this times the learning rate each step. Default 0. */
   weightDecay?: number;
   /** The gradient of each weight is scaled down to this norm. Default: not. */
@@ -28,7 +29,10 @@ export interface Clipping {
 /** An optimizer: what the update kernel needs to know. The learning rate may be changed at any time, by a callback for instance. */
 export interface Optimizer {
   readonly name: string;
+  /** The rate of the steps to come; with a schedule, that of the last steps. */
   learningRate: number;
+  /** Gives each step its rate. */
+  readonly schedule: Schedule | undefined;
   readonly clipping: Clipping;
   /** Which of the kernel's three state ranges it uses. */
   readonly states: readonly [boolean, boolean, boolean];
@@ -52,7 +56,10 @@ function checked(where: string, name: string, value: number | undefined, low: nu
 }
 
 function make(rule: Rule, options: OptimizerOptions, defaultRate: number): Optimizer {
-  const { learningRate = defaultRate, weightDecay = 0, clipnorm, clipvalue, globalClipnorm } = options;
+  const { weightDecay = 0, clipnorm, clipvalue, globalClipnorm } = options;
+  const given = options.learningRate ?? defaultRate;
+  const schedule = typeof given === 'object' && typeof given?.at === 'function' ? given : undefined;
+  const learningRate = schedule === undefined ? (given as number) : schedule.at(0);
   const limit = Number.MAX_VALUE;
   checked(rule.name, 'learningRate', learningRate, 0, limit);
   checked(rule.name, 'weightDecay', weightDecay, 0, limit);
@@ -73,6 +80,7 @@ function make(rule: Rule, options: OptimizerOptions, defaultRate: number): Optim
   return {
     name: rule.name,
     learningRate,
+    schedule,
     clipping: { norm: clipnorm, value: clipvalue, globalNorm: globalClipnorm },
     states: rule.states,
     attributes: [updateKinds[rule.kind], rule.flags ?? 0, ...numbers.map(floatBits)],

@@ -1,7 +1,15 @@
-// Fusion: dead nodes go, bias and activation move into the GEMM, chains of maps become one map.
+// Fusion: dead nodes go, bias and activation move into the GEMM or convolution, chains of maps become one map.
 import { sameShape } from '../shape.ts';
 import type { Graph, MicroOp, Node, Value } from './graph.ts';
-import { activations, kernels, type MicroName, maxMapInputs, maxMicro, micro } from './kernels.ts';
+import {
+  activations,
+  type KernelName,
+  kernels,
+  type MicroName,
+  maxMapInputs,
+  maxMicro,
+  micro,
+} from './kernels.ts';
 
 /** The graph's nodes, fused, in an order that can run. */
 export function fuse(graph: Graph): Node[] {
@@ -54,12 +62,32 @@ function writtenInParts(nodes: readonly Node[]): Set<Value> {
   return parts;
 }
 
-const attribute = (name: string) => (kernels.gemm.attributes as readonly string[]).indexOf(name);
-const gemmAttribute = {
-  batch: attribute('batch'),
-  n: attribute('n'),
-  activation: attribute('activation'),
-  accumulate: attribute('accumulate'),
+/** A kernel that can add a bias and apply an activation to what it computes, and where its attributes and inputs say so. */
+interface EpilogueKernel {
+  readonly activation: number;
+  /** Index of the bias among the inputs. */
+  readonly bias: number;
+  /** The attribute that says how many numbers the bias has. */
+  readonly columns: number;
+  /** An attribute that rules an epilogue out unless it is 0. */
+  readonly accumulate: number | undefined;
+}
+
+function epilogueKernel(name: 'gemm' | 'conv', columns: string): EpilogueKernel {
+  const operands: readonly string[] = kernels[name].operands;
+  const attributes: readonly string[] = kernels[name].attributes;
+  const accumulate = attributes.indexOf('accumulate');
+  return {
+    activation: attributes.indexOf('activation'),
+    bias: operands.indexOf('bias?') - 1,
+    columns: attributes.indexOf(columns),
+    accumulate: accumulate < 0 ? undefined : accumulate,
+  };
+}
+
+const epilogueKernels: { [name in KernelName]?: EpilogueKernel } = {
+  gemm: epilogueKernel('gemm', 'n'),
+  conv: epilogueKernel('conv', 'outC'),
 };
 const epilogues: Partial<Record<MicroName, number>> = {
   relu: activations.relu,
@@ -67,67 +95,65 @@ const epilogues: Partial<Record<MicroName, number>> = {
   tanh: activations.tanh,
 };
 
-/** Lets a GEMM add the bias and apply the activation that follow it, while the tile is in registers. */
+/** Lets a GEMM or a convolution add the bias and apply the activation that follow it, while the tile is in registers. */
 function fuseEpilogues(nodes: readonly Node[], graph: Graph): Node[] {
   const readers = countReaders(nodes);
   const keep = new Set([...kept(graph), ...writtenInParts(nodes)]);
   const out: Node[] = [];
-  // Where each GEMM stands in `out`, by the value it makes.
-  const gemms = new Map<Value, number>();
+  // Where each such kernel stands in `out`, by the value it makes.
+  const producers = new Map<Value, number>();
   for (const node of nodes) {
-    const target = node.inputs.flatMap((v) => (v && gemms.has(v) ? [v] : []))[0];
-    const gemm = target && gemms.get(target);
+    const target = node.inputs.flatMap((v) => (v && producers.has(v) ? [v] : []))[0];
+    const producer = target && producers.get(target);
     const result = node.outputs[0];
     const alone = target && readers.get(target) === 1 && !keep.has(target);
     const shaped = target && result && sameShape(target.shape, result.shape) && result.source.kind === 'node';
-    if (gemm !== undefined && alone && shaped && node.kernel === 'map' && !node.effect) {
-      const fused = absorb(out[gemm]!, node, target);
-      // The GEMM moves down to where its epilogue was: the bias may have been made in between.
+    if (producer !== undefined && alone && shaped && node.kernel === 'map' && !node.effect) {
+      const fused = absorb(out[producer]!, node, target);
+      // It moves down to where its epilogue was: the bias may have been made in between.
       if (fused) {
-        out[gemm] = fused;
-        gemms.delete(target);
-        out.push(...out.splice(gemm, 1));
-        for (const [value, position] of gemms) if (position > gemm) gemms.set(value, position - 1);
-        gemms.set(result, out.length - 1);
+        out[producer] = fused;
+        producers.delete(target);
+        out.push(...out.splice(producer, 1));
+        for (const [value, position] of producers)
+          if (position > producer) producers.set(value, position - 1);
+        producers.set(result, out.length - 1);
         continue;
       }
     }
-    if (node.kernel === 'gemm' && node.attributes[gemmAttribute.accumulate] === 0 && result) {
-      gemms.set(result, out.length);
+    const kind = epilogueKernels[node.kernel];
+    if (kind && result && (kind.accumulate === undefined || node.attributes[kind.accumulate] === 0)) {
+      producers.set(result, out.length);
     }
     // Nothing that reads memory outside the program may move past a node that writes it.
-    if (node.effect) gemms.clear();
+    if (node.effect) producers.clear();
     out.push(node);
   }
   return out;
 }
 
-function absorb(gemm: Node, map: Node, target: Value): Node | undefined {
+function absorb(producer: Node, map: Node, target: Value): Node | undefined {
+  const kind = epilogueKernels[producer.kernel];
   const step = map.micro?.[0];
-  if (map.micro?.length !== 1 || step === undefined) return undefined;
-  const attributes = [...gemm.attributes];
-  if (attributes[gemmAttribute.activation] !== activations.none) return undefined;
+  if (kind === undefined || map.micro?.length !== 1 || step === undefined) return undefined;
+  if (producer.attributes[kind.activation] !== activations.none) return undefined;
+  const where = join(producer.where, map.where);
   const activation = epilogues[step.op];
   if (activation !== undefined) {
-    attributes[gemmAttribute.activation] = activation;
-    return { ...gemm, attributes, outputs: map.outputs, where: join(gemm.where, map.where) };
+    const attributes = producer.attributes.with(kind.activation, activation);
+    return { ...producer, attributes, outputs: map.outputs, where };
   }
   const bias = map.inputs.find((v) => v !== target);
-  const n = attributes[gemmAttribute.n]!;
+  const n = producer.attributes[kind.columns]!;
   const isBias =
     step.op === 'add' &&
     bias !== undefined &&
-    gemm.inputs[2] === undefined &&
+    producer.inputs[kind.bias] === undefined &&
     bias.dtype === 'float32' &&
     bias.size === n &&
     (bias.shape.at(-1) === n || n === 1);
   if (!isBias) return undefined;
-  return {
-    ...gemm,
-    inputs: [gemm.inputs[0], gemm.inputs[1], bias],
-    outputs: map.outputs,
-    where: join(gemm.where, map.where),
-  };
+  return { ...producer, inputs: producer.inputs.with(kind.bias, bias), outputs: map.outputs, where };
 }
 
 function join(a: string, b: string): string {

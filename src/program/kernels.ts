@@ -18,10 +18,21 @@ export const kernels = {
   scatterAdd: { opcode: 7, operands: ['out=', 'source', 'indices'], attributes: ['count', 'tableRows', 'rowSize', 'accumulate'] },
   copy: { opcode: 8, operands: ['out=', 'input'], attributes: ['rank', 'outOffset', 'inOffset', 'dims*'] },
   update: { opcode: 9, operands: ['params=', 'grads', 'state1=?', 'state2=?', 'state3=?', 'scalars', 'step', 'clip?'], attributes: ['kind', 'flags', 'beta1:f', 'beta2:f', 'epsilon:f', 'weightDecay:f'] },
-  cumulate: { opcode: 10, operands: ['out', 'input'], attributes: ['kind', 'outer', 'count', 'inner', 'exclusive', 'reverse'] },
-  sort: { opcode: 11, operands: ['values?', 'indices?', 'input'], attributes: ['rows', 'columns', 'descending'] },
-  resize: { opcode: 12, operands: ['out', 'input'], attributes: ['mode', 'batch', 'inH', 'inW', 'channels', 'outH', 'outW', 'alignCorners', 'halfPixelCenters'] },
-  resizeGrad: { opcode: 13, operands: ['dInput', 'dOut'], attributes: ['mode', 'batch', 'inH', 'inW', 'channels', 'outH', 'outW', 'alignCorners', 'halfPixelCenters'] },
+  conv: { opcode: 10, operands: ['out', 'input', 'filter', 'bias?'], attributes: ['batch', 'inD', 'inH', 'inW', 'inC', 'outD', 'outH', 'outW', 'outC', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'dilationD', 'dilationH', 'dilationW', 'padD', 'padH', 'padW', 'groups', 'activation'] },
+  convInputGrad: { opcode: 11, operands: ['out', 'dy', 'filter'], attributes: ['batch', 'inD', 'inH', 'inW', 'inC', 'outD', 'outH', 'outW', 'outC', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'dilationD', 'dilationH', 'dilationW', 'padD', 'padH', 'padW', 'groups'] },
+  convFilterGrad: { opcode: 12, operands: ['out', 'input', 'dy'], attributes: ['batch', 'inD', 'inH', 'inW', 'inC', 'outD', 'outH', 'outW', 'outC', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'dilationD', 'dilationH', 'dilationW', 'padD', 'padH', 'padW', 'groups'] },
+  pool: { opcode: 13, operands: ['out', 'input'], attributes: ['kind', 'batch', 'inD', 'inH', 'inW', 'channels', 'outD', 'outH', 'outW', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'padD', 'padH', 'padW'] },
+  poolGrad: { opcode: 14, operands: ['out', 'input', 'y', 'dy'], attributes: ['kind', 'batch', 'inD', 'inH', 'inW', 'channels', 'outD', 'outH', 'outW', 'kernelD', 'kernelH', 'kernelW', 'strideD', 'strideH', 'strideW', 'padD', 'padH', 'padW'] },
+  rnn: { opcode: 15, operands: ['y?', 'hLast', 'cLast?', 'reserve?', 'input', 'h0?', 'c0?', 'recurrent', 'bias?', 'mask?'], attributes: ['kind', 'batch', 'time', 'units', 'backwards'] },
+  rnnGrad: { opcode: 16, operands: ['dInput', 'dProduct?', 'dBias?', 'dh0?', 'dc0?', 'dy?', 'dhLast?', 'dcLast?', 'reserve', 'recurrent', 'mask?'], attributes: ['kind', 'batch', 'time', 'units', 'backwards'] },
+  normalize: { opcode: 17, operands: ['out', 'mean?', 'rstd?', 'input', 'scale?', 'offset?'], attributes: ['rows', 'columns', 'center', 'epsilon:f'] },
+  normalizeGrad: { opcode: 18, operands: ['dx', 'dscale?', 'doffset?', 'dy', 'input', 'mean?', 'rstd', 'scale?'], attributes: ['rows', 'columns'] },
+  attention: { opcode: 19, operands: ['out', 'logSumExp?', 'q', 'k', 'v', 'mask?'], attributes: ['batch', 'heads', 'kvHeads', 'queries', 'keys', 'dim', 'valueDim', 'qRow', 'qOffset', 'kRow', 'kOffset', 'vRow', 'vOffset', 'maskBatch', 'maskHeads', 'causal', 'scale:f'] },
+  attentionGrad: { opcode: 20, operands: ['dq', 'dk?', 'dv?', 'q', 'k', 'v', 'out', 'logSumExp', 'dout', 'mask?'], attributes: ['batch', 'heads', 'kvHeads', 'queries', 'keys', 'dim', 'valueDim', 'qRow', 'qOffset', 'kRow', 'kOffset', 'vRow', 'vOffset', 'maskBatch', 'maskHeads', 'causal', 'scale:f'] },
+  cumulate: { opcode: 21, operands: ['out', 'input'], attributes: ['kind', 'outer', 'count', 'inner', 'exclusive', 'reverse'] },
+  sort: { opcode: 22, operands: ['values?', 'indices?', 'input'], attributes: ['rows', 'columns', 'descending'] },
+  resize: { opcode: 23, operands: ['out', 'input'], attributes: ['mode', 'batch', 'inH', 'inW', 'channels', 'outH', 'outW', 'alignCorners', 'halfPixelCenters'] },
+  resizeGrad: { opcode: 24, operands: ['dInput', 'dOut'], attributes: ['mode', 'batch', 'inH', 'inW', 'channels', 'outH', 'outW', 'alignCorners', 'halfPixelCenters'] },
 } as const;
 export type KernelName = keyof typeof kernels;
 
@@ -128,6 +139,16 @@ export const gatherModes = {
   copy: 0,
   affine: 1,
   oneHot: 2,
+} as const;
+export const poolKinds = {
+  max: 0,
+  average: 1,
+} as const;
+export const rnnKinds = {
+  simpleTanh: 0,
+  simpleRelu: 1,
+  lstm: 2,
+  gru: 3,
 } as const;
 export const updateKinds = {
   sgd: 0,

@@ -23,6 +23,8 @@ const unary = (
 const positive = { low: 0.3, high: 3 };
 const inside = { low: -0.8, high: 0.8 };
 const wide = { low: -12, high: 12 };
+// Where terms near 1 cancel.
+const rounded: Tolerance = { rtol: 4e-6, atol: 2e-6 };
 
 const table: readonly Unary[] = [
   unary('neg', ops.neg, {}, exact),
@@ -57,6 +59,24 @@ const table: readonly Unary[] = [
   unary('sigmoid', ops.sigmoid, wide),
   unary('softplus', ops.softplus, wide),
   unary('relu', ops.relu, { gap: 0.1 }),
+  unary('gelu', (x) => ops.gelu(x), { low: -6, high: 6 }, rounded),
+  unary('gelu', (x) => ops.gelu(x, true), { low: -6, high: 6 }, rounded),
+  unary('silu', ops.silu, wide, rounded),
+  unary('mish', ops.mish, wide, rounded),
+  unary('elu', (x) => ops.elu(x, 0.7), { gap: 0.1 }, rounded),
+  unary('celu', (x) => ops.celu(x, 1.3), { gap: 0.1 }, rounded),
+  unary('selu', ops.selu, { gap: 0.1 }, rounded),
+  unary('leakyRelu', (x) => ops.leakyRelu(x), { gap: 0.1 }),
+  unary('relu6', ops.relu6, { low: 0.1, high: 5.9 }, rounded),
+  unary('hardSigmoid', ops.hardSigmoid, { low: -2.9, high: 2.9 }, rounded),
+  unary('hardSilu', ops.hardSilu, { low: -2.9, high: 2.9 }, rounded),
+  unary('hardTanh', ops.hardTanh, inside, rounded),
+  unary('softsign', ops.softsign, { gap: 0.1 }, rounded),
+  unary('logSigmoid', ops.logSigmoid, wide, rounded),
+  unary('tanhShrink', ops.tanhShrink, {}, rounded),
+  unary('softShrink', (x) => ops.softShrink(x), { low: 0.6, high: 3 }, rounded),
+  unary('hardShrink', (x) => ops.hardShrink(x), { low: 0.6, high: 3 }, rounded),
+  unary('squareplus', (x) => ops.squareplus(x), wide, rounded),
   unary('isNaN', ops.isNaN, {}, exact, false),
   unary('isFinite', ops.isFinite, {}, exact, false),
   unary('logicalNot', ops.logicalNot, {}, exact, false),

@@ -1,5 +1,6 @@
-// copy: strided copies with conversion. Axes are merged and ordered by the output's strides; what is left runs as contiguous
-// lines, as tiles where input and output are contiguous along different axes, or one element at a time.
+// copy: strided copies with conversion. Axes are merged and ordered by the output's strides; what is left
+// runs as contiguous lines, as tiles where input and output are contiguous along different axes, or one
+// element at a time.
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -23,7 +24,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Elements that are worth a thread of their own.
 constexpr int64_t kGrain = 65536;
-// Side of a transposed block: few enough input rows to stay in the first-level cache even if they all fall into one set.
+// Side of a transposed block: few enough input rows to stay in the first-level cache even if they all fall
+// into one set.
 constexpr int64_t kBlock = 8;
 
 template <class T>
@@ -56,7 +58,10 @@ struct Same {
   using In = T;
   using Out = T;
   static HWY_INLINE T Apply(T x) { return x; }
-  static void Line(T* out, const T* in, int64_t count) { std::memcpy(out, in, static_cast<size_t>(count) * sizeof(T)); }
+  // Not memcpy: a program may name overlapping operands, which gives it nothing useful but must do no harm.
+  static void Line(T* out, const T* in, int64_t count) {
+    std::memmove(out, in, static_cast<size_t>(count) * sizeof(T));
+  }
 };
 
 template <class OutType, class InType>
@@ -84,7 +89,8 @@ struct Converted {
 };
 
 template <class Kind>
-void CopyLine(typename Kind::Out* out, const typename Kind::In* in, const CopyAxis& axis, int64_t begin, int64_t end) {
+void CopyLine(typename Kind::Out* out, const typename Kind::In* in, const CopyAxis& axis, int64_t begin,
+              int64_t end) {
   if (axis.out == 1 && axis.in == 1) return Kind::Line(out + begin, in + begin, end - begin);
   if (axis.out == 1 && axis.in == 0) {
     std::fill(out + begin, out + end, Kind::Apply(*in));
@@ -93,10 +99,11 @@ void CopyLine(typename Kind::Out* out, const typename Kind::In* in, const CopyAx
   for (int64_t i = begin; i < end; ++i) out[i * axis.out] = Kind::Apply(in[i * axis.in]);
 }
 
-// The output is contiguous along `line`, the input along `across`: blocks small enough that both stay in cache.
+// The output is contiguous along `line`, the input along `across`: blocks small enough that both stay in
+// cache.
 template <class Kind>
-void CopyTile(typename Kind::Out* out, const typename Kind::In* in, const CopyAxis& across, const CopyAxis& line,
-              int64_t begin, int64_t end) {
+void CopyTile(typename Kind::Out* out, const typename Kind::In* in, const CopyAxis& across,
+              const CopyAxis& line, int64_t begin, int64_t end) {
   for (int64_t j = 0; j < line.dim; j += kBlock) {
     const int64_t width = std::min(kBlock, line.dim - j);
     for (int64_t i = begin; i < end; ++i) {
@@ -135,9 +142,12 @@ void CopyAll(const Call& call) {
   };
   const int64_t width = plan.tiled ? plan.across.dim : plan.line.dim;
   const int64_t rowSize = plan.tiled ? width * plan.line.dim : width;
-  const auto grainFor = [](int64_t elements) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, elements)); };
+  const auto grainFor = [](int64_t elements) {
+    return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, elements));
+  };
   if (plan.rows >= call.pool.threads()) {
-    ParallelFor(call.pool, plan.rows, grainFor(rowSize), [&](int64_t begin, int64_t end, int) { run(begin, end, 0, width); });
+    ParallelFor(call.pool, plan.rows, grainFor(rowSize),
+                [&](int64_t begin, int64_t end, int) { run(begin, end, 0, width); });
   } else {
     ParallelFor(call.pool, width, grainFor(plan.rows * (rowSize / std::max<int64_t>(1, width))),
                 [&](int64_t begin, int64_t end, int) { run(0, plan.rows, begin, end); });
@@ -171,7 +181,8 @@ void CopyFrom(const Call& call) {
 
 void RunCopy(const Call& call) {
   const DType in = call.operand(1).dtype;
-  if (in == call.operand(0).dtype) return SizeOf(in) == 4 ? CopyAll<Same<uint32_t>>(call) : CopyAll<Same<uint8_t>>(call);
+  if (in == call.operand(0).dtype)
+    return SizeOf(in) == 4 ? CopyAll<Same<uint32_t>>(call) : CopyAll<Same<uint8_t>>(call);
   if (in == DType::kFloat32) return CopyFrom<float>(call);
   if (in == DType::kInt32) return CopyFrom<int32_t>(call);
   CopyFrom<uint8_t>(call);

@@ -80,7 +80,7 @@ HWY_INLINE void CopyRow(std::byte* out, const std::byte* row, size_t bytes) {
   } else if (bytes == 1) {
     *out = *row;
   } else {
-    std::memcpy(out, row, bytes);
+    std::memmove(out, row, bytes);
   }
 }
 

@@ -62,7 +62,7 @@ HWY_INLINE void LoadTurned(const float* from, int64_t stride, int rows, V* colum
 // to[p * width + i] = from[i * stride + p] for i < rows, p < depth. Writes whole vectors: up to kLanes - 1
 // numbers after the end of `to`; between `rows` and a vector's end lie copies (never stale memory, whose
 // denormal numbers would be slow).
-HWY_NOINLINE void PackTurned(const float* from, int64_t stride, int rows, int64_t depth, float* to,
+HWY_NOINLINE inline void PackTurned(const float* from, int64_t stride, int rows, int64_t depth, float* to,
                              int width) {
   const D d;
   const int lastGroup = (rows - 1) / kLanes * kLanes;
@@ -82,7 +82,7 @@ HWY_NOINLINE void PackTurned(const float* from, int64_t stride, int rows, int64_
 
 // to[p * width + j] = from[p * stride + j] for j < count, p < depth. Writes whole vectors: up to kLanes - 1
 // numbers after the end of `to`; between `count` and a vector's end lie other numbers of the matrix or zeros.
-HWY_NOINLINE void PackStraight(const float* from, int64_t stride, int count, int64_t depth, float* to,
+HWY_NOINLINE inline void PackStraight(const float* from, int64_t stride, int count, int64_t depth, float* to,
                                int width) {
   const D d;
   const int whole = count / kLanes * kLanes;
@@ -121,7 +121,7 @@ HWY_INLINE void FinishVector(V v, const Finish& finish, float* to, const float* 
 }
 
 // Stores a bare tile of `rows` x `columns` (a row is kPanel numbers).
-HWY_NOINLINE void FinishStraight(const float* tile, int rows, int columns, const Finish& finish) {
+HWY_NOINLINE inline void FinishStraight(const float* tile, int rows, int columns, const Finish& finish) {
   for (int i = 0; i < rows; i++) {
     for (int j = 0; j < columns; j += kLanes) {
       const float* bias = finish.bias == nullptr ? nullptr : finish.bias + j;
@@ -132,7 +132,7 @@ HWY_NOINLINE void FinishStraight(const float* tile, int rows, int columns, const
 }
 
 // Stores a bare tile of `rows` x `columns` turned: column j of the tile becomes row j of `out`.
-HWY_NOINLINE void FinishTurned(const float* tile, int rows, int columns, const Finish& finish) {
+HWY_NOINLINE inline void FinishTurned(const float* tile, int rows, int columns, const Finish& finish) {
   for (int j = 0; j < columns; j += kTurn) {
     for (int i = 0; i < rows; i += kLanes) {
       V turned[kTurn];
@@ -162,7 +162,7 @@ HWY_INLINE V Activate(V x, Activation activation) {
 }
 
 // Sigmoid or tanh in place, while the numbers are still in the first cache.
-HWY_NOINLINE void ActivateBlock(float* out, int64_t outRow, int64_t rows, int64_t columns,
+HWY_NOINLINE inline void ActivateBlock(float* out, int64_t outRow, int64_t rows, int64_t columns,
                                 Activation activation) {
   const D d;
   for (int64_t i = 0; i < rows; i++, out += outRow) {

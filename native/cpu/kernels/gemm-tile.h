@@ -59,7 +59,8 @@ struct Tile {
   const float* a;  // element (i, p) is a[i * aRow + p * aDepth]
   int64_t aRow;
   int64_t aDepth;
-  const float* b;  // row p begins at b[p * bDepth]
+  const int64_t* aSteps;  // in place of aDepth where tiles are stepped: from element p to p + 1, for each p
+  const float* b;         // row p begins at b[p * bDepth]
   int64_t bDepth;
   float* out;  // row i begins at out[i * outRow]
   int64_t outRow;
@@ -99,8 +100,9 @@ HWY_INLINE void StorePart(V v, float* to, int count) {
 }
 
 // Every element is one chain of multiply-adds in the order of depth, whatever the tile's size, so that
-// results do not depend on how the output is cut into tiles or shared among threads.
-template <int kRows, int kVectors>
+// results do not depend on how the output is cut into tiles or shared among threads. kStepped: a is walked by a table,
+// as a convolution walks its windows.
+template <int kRows, int kVectors, bool kStepped>
 HWY_NOINLINE void RunTile(const Tile& tile) {
   const D d;
   V sum[kRows][kVectors];
@@ -129,6 +131,7 @@ HWY_NOINLINE void RunTile(const Tile& tile) {
   NABLA_GEMM_UNROLL
   for (int g = 0; g < kGroups; g++) a[g] = tile.a + 3 * g * aRow;
   const float* HWY_RESTRICT b = tile.b;
+  [[maybe_unused]] const int64_t* HWY_RESTRICT step = tile.aSteps;
   for (int64_t p = tile.depth; p > 0; p--) {
     V row[kVectors];
     NABLA_GEMM_UNROLL
@@ -145,8 +148,10 @@ HWY_NOINLINE void RunTile(const Tile& tile) {
       NABLA_GEMM_UNROLL
       for (int j = 0; j < kVectors; j++) sum[i][j] = hn::MulAdd(value, row[j], sum[i][j]);
     }
+    const int64_t aDepth = kStepped ? *step : tile.aDepth;
+    if constexpr (kStepped) step++;
     NABLA_GEMM_UNROLL
-    for (int g = 0; g < kGroups; g++) a[g] += tile.aDepth;
+    for (int g = 0; g < kGroups; g++) a[g] += aDepth;
     b += tile.bDepth;
   }
 
@@ -193,54 +198,55 @@ constexpr int WidestTile(int rows) {
   return rows * 4 + 4 + (rows > 1) <= registers ? 4 : kPanelVectors;
 }
 
-template <int kRows>
+template <int kRows, bool kStepped>
 HWY_INLINE TileFn TileOfRows(int vectors) {
   if constexpr (WidestTile(kRows) >= 8) {
-    if (vectors == 8) return &RunTile<kRows, 8>;
+    if (vectors == 8) return &RunTile<kRows, 8, kStepped>;
   }
   if constexpr (WidestTile(kRows) >= 4) {
-    if (vectors == 4) return &RunTile<kRows, 4>;
+    if (vectors == 4) return &RunTile<kRows, 4, kStepped>;
   }
-  return vectors == 2 ? &RunTile<kRows, 2> : &RunTile<kRows, 1>;
+  return vectors == 2 ? &RunTile<kRows, 2, kStepped> : &RunTile<kRows, 1, kStepped>;
 }
 
 // The function for a tile of so many rows (1 .. kTileRows) and vectors (1, 2, 4, 8; at most
 // WidestTile(rows)).
+template <bool kStepped = false>
 HWY_INLINE TileFn FindTile(int rows, int vectors) {
   switch (rows) {
     case 1:
-      return TileOfRows<1>(vectors);
+      return TileOfRows<1, kStepped>(vectors);
     case 2:
-      return TileOfRows<2>(vectors);
+      return TileOfRows<2, kStepped>(vectors);
     case 3:
-      return TileOfRows<3>(vectors);
+      return TileOfRows<3, kStepped>(vectors);
     case 4:
-      return TileOfRows<4>(vectors);
+      return TileOfRows<4, kStepped>(vectors);
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_NEON
     case 5:
-      return TileOfRows<5>(vectors);
+      return TileOfRows<5, kStepped>(vectors);
     case 6:
-      return TileOfRows<6>(vectors);
+      return TileOfRows<6, kStepped>(vectors);
 #endif
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
     case 7:
-      return TileOfRows<7>(vectors);
+      return TileOfRows<7, kStepped>(vectors);
     case 8:
-      return TileOfRows<8>(vectors);
+      return TileOfRows<8, kStepped>(vectors);
     case 9:
-      return TileOfRows<9>(vectors);
+      return TileOfRows<9, kStepped>(vectors);
     case 10:
-      return TileOfRows<10>(vectors);
+      return TileOfRows<10, kStepped>(vectors);
     case 11:
-      return TileOfRows<11>(vectors);
+      return TileOfRows<11, kStepped>(vectors);
     case 12:
-      return TileOfRows<12>(vectors);
+      return TileOfRows<12, kStepped>(vectors);
 #endif
 #if HWY_TARGET == HWY_AVX3
     case 13:
-      return TileOfRows<13>(vectors);
+      return TileOfRows<13, kStepped>(vectors);
     case 14:
-      return TileOfRows<14>(vectors);
+      return TileOfRows<14, kStepped>(vectors);
 #endif
     default:
       return nullptr;

@@ -1,0 +1,182 @@
+// Compares convolutions, their gradients and pooling of every instruction set with the reference.
+#include <limits>
+
+#include "tests/kernel_case.h"
+
+namespace nabla {
+namespace {
+
+// One dimension: size, kernel, stride, dilation, padding before and after.
+struct Axis {
+  int32_t in = 1, kernel = 1, stride = 1, dilation = 1, before = 0, after = 0;
+  int32_t out() const { return (in + before + after - (kernel - 1) * dilation - 1) / stride + 1; }
+};
+
+struct Case {
+  const char* name;
+  int32_t batch, inC, outC, groups;
+  Axis d, h, w;
+};
+
+constexpr Axis kOne = {};
+
+const Case kCases[] = {
+    {"mnist first", 3, 1, 32, 1, kOne, {28, 3}, {28, 3}},
+    {"mnist second", 2, 32, 64, 1, kOne, {26, 3}, {26, 3}},
+    {"same", 2, 5, 7, 1, kOne, {9, 3, 1, 1, 1, 1}, {11, 3, 1, 1, 1, 1}},
+    {"same, even kernel", 2, 4, 3, 1, kOne, {6, 2, 1, 1, 0, 1}, {5, 4, 1, 1, 1, 2}},
+    {"strided", 2, 3, 16, 1, kOne, {17, 3, 2}, {16, 3, 2}},
+    {"strided, same", 1, 8, 17, 1, kOne, {15, 5, 2, 1, 2, 2}, {16, 5, 3, 1, 1, 2}},
+    {"stride above kernel", 2, 3, 4, 1, kOne, {13, 2, 3}, {14, 1, 4}},
+    {"dilated", 2, 6, 9, 1, kOne, {14, 3, 1, 2}, {15, 3, 1, 3, 3, 3}},
+    {"dilated and strided", 1, 3, 5, 1, kOne, {19, 3, 2, 2, 2, 1}, {20, 3, 3, 2, 1, 1}},
+    {"dilation a multiple of stride", 1, 4, 5, 1, kOne, {19, 3, 2, 4, 3, 3}, {20, 4, 3, 3, 2, 1}},
+    {"1x1", 2, 19, 33, 1, kOne, {7, 1}, {5, 1}},
+    {"groups", 2, 12, 20, 4, kOne, {8, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}},
+    {"two groups, wide", 1, 40, 70, 2, kOne, {6, 3, 2, 1, 1, 1}, {9, 3, 1, 2, 2, 2}},
+    {"depthwise", 2, 35, 35, 35, kOne, {9, 3, 1, 1, 1, 1}, {8, 3, 1, 1, 1, 1}},
+    {"depthwise, strided and dilated", 2, 16, 16, 16, kOne, {13, 3, 2, 2, 1, 1}, {12, 3, 3, 1, 1, 1}},
+    {"depthwise, multiplier 3", 2, 7, 21, 7, kOne, {6, 3, 1, 1, 1, 1}, {6, 2, 2}},
+    {"one dimension", 3, 4, 6, 1, kOne, kOne, {50, 5, 2, 1, 2, 2}},
+    {"causal", 2, 3, 4, 1, kOne, kOne, {21, 3, 1, 4, 8, 0}},
+    {"long", 1, 3, 5, 1, kOne, kOne, {1501, 7, 1, 1, 3, 3}},
+    {"long, strided", 1, 2, 3, 1, kOne, kOne, {2003, 4, 2}},
+    {"three dimensions", 2, 3, 10, 1, {6, 3, 1, 1, 1, 1}, {7, 3, 1, 1, 1, 1}, {8, 3, 1, 1, 1, 1}},
+    {"three dimensions, strided", 1, 4, 5, 1, {7, 2, 2}, {8, 3, 2, 1, 0, 1}, {9, 3, 1, 2, 2, 2}},
+    {"deep", 1, 130, 40, 1, kOne, {5, 3, 1, 1, 1, 1}, {5, 3, 1, 1, 1, 1}},
+    {"two threads' worth", 8, 16, 48, 1, kOne, {20, 3, 1, 1, 1, 1}, {21, 3, 1, 1, 1, 1}},
+    {"large kernel, few channels", 2, 3, 12, 1, kOne, {20, 7, 2, 1, 3, 3}, {21, 7, 2, 1, 3, 3}},
+    {"no batch", 0, 3, 4, 1, kOne, {5, 3}, {5, 3}},
+    {"no output", 2, 3, 4, 1, kOne, {2, 3}, {5, 3}},
+    {"no channels", 2, 0, 4, 1, kOne, {5, 3}, {5, 3}},
+};
+
+int64_t Product(std::initializer_list<int32_t> factors) {
+  int64_t product = 1;
+  for (int32_t factor : factors) product *= factor;
+  return product;
+}
+
+void TestConvolution(Counts& counts) {
+  std::mt19937 random(1);
+  for (const Case& c : kCases) {
+    const std::vector<int32_t> attributes = {c.batch,      c.d.in,     c.h.in,     c.w.in,       c.inC,        c.d.out(),
+                                             c.h.out(),    c.w.out(),  c.outC,     c.d.kernel,   c.h.kernel,   c.w.kernel,
+                                             c.d.stride,   c.h.stride, c.w.stride, c.d.dilation, c.h.dilation, c.w.dilation,
+                                             c.d.before,   c.h.before, c.w.before, c.groups};
+    const std::string name = c.name;
+    const auto input = Floats(random, Product({c.batch, c.d.in, c.h.in, c.w.in, c.inC}), -1, 1);
+    const auto filter =
+        Floats(random, Product({c.d.kernel, c.h.kernel, c.w.kernel, c.inC / c.groups, c.outC}), -1, 1);
+    const auto dy = Floats(random, Product({c.batch, c.d.out(), c.h.out(), c.w.out(), c.outC}), -1, 1);
+    const auto bias = Floats(random, c.outC, -1, 1);
+    const double terms = static_cast<double>(filter.size()) / std::max(1, c.outC);
+    for (int32_t activation : {0, 1, 2, 3}) {
+      std::vector<int32_t> forward = attributes;
+      forward.push_back(activation);
+      KernelCase test(Opcode::kConv, "conv " + name + ", activation " + std::to_string(activation));
+      test.Float(std::vector<float>(dy.size(), 9.0f)).Float(input).Float(filter);
+      activation == 1 ? test.Absent() : test.Float(bias);
+      test.Attributes(forward).Tolerance(2e-6, 1e-6 * std::sqrt(terms + 4)).Compare(counts);
+    }
+    KernelCase(Opcode::kConvInputGrad, "convInputGrad " + name)
+        .Float(std::vector<float>(input.size(), 9.0f))
+        .Float(dy)
+        .Float(filter)
+        .Attributes(attributes)
+        .Tolerance(2e-6, 1e-6 * std::sqrt(terms * c.outC + 4))
+        .Compare(counts);
+    const double positions = static_cast<double>(dy.size()) / std::max(1, c.outC);
+    KernelCase(Opcode::kConvFilterGrad, "convFilterGrad " + name)
+        .Float(std::vector<float>(filter.size(), 9.0f))
+        .Float(input)
+        .Float(dy)
+        .Attributes(attributes)
+        .Tolerance(2e-6, 1e-6 * std::sqrt(positions + 4))
+        .Compare(counts);
+  }
+}
+
+const Case kPools[] = {
+    {"2x2", 3, 64, 64, 1, kOne, {24, 2, 2}, {24, 2, 2}},
+    {"2x2, a row left", 2, 5, 5, 1, kOne, {7, 2, 2}, {9, 2, 2}},
+    {"overlapping, same", 2, 20, 20, 1, kOne, {9, 3, 2, 1, 1, 1}, {8, 3, 1, 1, 1, 1}},
+    {"gaps", 1, 33, 33, 1, kOne, {11, 2, 3}, {10, 1, 4}},
+    {"one channel", 2, 1, 1, 1, kOne, {10, 3, 2, 1, 0, 1}, {10, 2, 2}},
+    {"one dimension", 2, 3, 3, 1, kOne, kOne, {31, 4, 3, 1, 1, 1}},
+    {"three dimensions", 1, 17, 17, 1, {5, 2, 2}, {6, 3, 1, 1, 1, 1}, {7, 2, 2, 1, 0, 1}},
+    {"one image, many channels", 1, 200, 200, 1, kOne, {30, 2, 2}, {30, 2, 2}},
+    {"no batch", 0, 3, 3, 1, kOne, {4, 2, 2}, {4, 2, 2}},
+};
+
+void TestPooling(Counts& counts) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  std::mt19937 random(2);
+  for (const Case& c : kPools) {
+    for (int32_t kind : {0, 1}) {
+      for (int content = 0; content < 3; ++content) {
+        const std::vector<int32_t> attributes = {kind,      c.batch,    c.d.in,     c.h.in,     c.w.in,     c.inC,
+                                                 c.d.out(), c.h.out(),  c.w.out(),  c.d.kernel, c.h.kernel, c.w.kernel,
+                                                 c.d.stride, c.h.stride, c.w.stride, c.d.before, c.h.before, c.w.before};
+        const std::string name = std::string(c.name) + " kind " + std::to_string(kind) + " content " + std::to_string(content);
+        auto input = Floats(random, Product({c.batch, c.d.in, c.h.in, c.w.in, c.inC}));
+        // Many equal maxima, or NaN here and there.
+        for (size_t i = 0; i < input.size(); ++i) {
+          if (content == 1) input[i] = std::round(input[i] / 2);
+          if (content == 2 && i % 7 == 0) input[i] = kNaN;
+        }
+        const auto dy = Floats(random, Product({c.batch, c.d.out(), c.h.out(), c.w.out(), c.inC}));
+        KernelCase pool(Opcode::kPool, "pool " + name);
+        pool.Float(std::vector<float>(dy.size(), 9.0f)).Float(input).Attributes(attributes).Compare(counts);
+        const auto bytes = pool.Run(*FindKernelTable("reference"), 1, 0).contents[0];
+        std::vector<float> y(dy.size());
+        if (!bytes.empty()) std::memcpy(y.data(), bytes.data(), bytes.size());
+        KernelCase(Opcode::kPoolGrad, "poolGrad " + name)
+            .Float(std::vector<float>(input.size(), 9.0f))
+            .Float(input)
+            .Float(y)
+            .Float(dy)
+            .Attributes(attributes)
+            .Tolerance(1e-6, 2e-6)
+            .Compare(counts);
+      }
+    }
+  }
+}
+
+// What a program must not get past the rules.
+void TestRules(Counts& counts) {
+  const auto refused = [&](size_t attribute, int32_t value, const char* what) {
+    std::vector<int32_t> attributes = {2, 1, 6, 6, 4, 1, 4, 4, 8, 1, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0};
+    const bool good = attribute == 99;
+    if (!good) attributes[attribute] = value;
+    KernelCase test(Opcode::kConv, what);
+    test.Float(std::vector<float>(256)).Float(std::vector<float>(288)).Float(std::vector<float>(288)).Absent();
+    test.Attributes(attributes);
+    counts.Expect(test.Check().empty() == good, std::string("rule: ") + what);
+  };
+  refused(99, 0, "accepts what is right");
+  refused(0, 3, "batch");
+  refused(2, 7, "height");
+  refused(6, 9, "output beyond the input");
+  refused(11, 2147483647, "kernel");
+  refused(13, 0, "stride 0");
+  refused(16, 0, "dilation 0");
+  refused(19, 3, "padding as large as the window");
+  refused(17, 134217728, "dilation too large");
+  refused(20, -1, "negative padding");
+  refused(21, 3, "groups that do not divide");
+  refused(21, 0, "groups 0");
+  refused(22, 4, "activation");
+}
+
+}  // namespace
+}  // namespace nabla
+
+int main() {
+  nabla::Counts counts;
+  nabla::TestConvolution(counts);
+  nabla::TestPooling(counts);
+  nabla::TestRules(counts);
+  return counts.Finish("conv_test");
+}

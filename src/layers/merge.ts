@@ -1,0 +1,159 @@
+// Layers of several inputs: Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot.
+import { describe, NablaError } from '../errors.ts';
+import { add as addOp, maximum as maximumOp, minimum as minimumOp, mul, sub } from '../ops/arithmetic.ts';
+import { matMul } from '../ops/linalg.ts';
+import { concat, reshape } from '../ops/shape.ts';
+import { broadcastShapes, normalizeAxis, type Shape, showShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { Layer, type LayerOptions } from './layer.ts';
+
+/** A layer that joins several inputs into one output. Apply it to an array: `layers.add().apply([a, b])`. */
+export abstract class MergeLayer extends Layer {
+  /** The shape of one output sample; throws where the inputs do not fit together. */
+  protected abstract mergedShape(shapes: readonly Shape[]): number[];
+
+  override computeOutputShape(inputShape: Shape): number[] {
+    return this.shapeOf([inputShape]);
+  }
+
+  protected override shapeOf(shapes: readonly Shape[]): number[] {
+    if (shapes.length < 2) {
+      throw new NablaError(
+        this.name,
+        `expected at least two inputs, got ${shapes.length}; apply it to an array of tensors`,
+      );
+    }
+    return this.mergedShape(shapes);
+  }
+
+  protected override call(): Tensor {
+    throw new NablaError(this.name, 'expected an array of tensors, got one');
+  }
+}
+
+type Combine = (a: Tensor, b: Tensor) => Tensor;
+
+/** Joins inputs element by element, from the left. */
+export class ElementwiseMerge extends MergeLayer {
+  readonly kind: string;
+  private readonly combine: Combine;
+  private readonly averaged: boolean;
+  private readonly inputs: number;
+
+  /** @internal `inputs`: the most it takes. */
+  constructor(
+    kind: string,
+    combine: Combine,
+    options: LayerOptions,
+    averaged = false,
+    inputs = Number.POSITIVE_INFINITY,
+  ) {
+    super(options);
+    this.kind = kind;
+    this.combine = combine;
+    this.averaged = averaged;
+    this.inputs = inputs;
+  }
+
+  protected override mergedShape(shapes: readonly Shape[]): number[] {
+    if (shapes.length > this.inputs) {
+      throw new NablaError(this.name, `expected ${this.inputs} inputs, got ${shapes.length}`);
+    }
+    return shapes.reduce<number[]>((a, b) => broadcastShapes(this.name, a, b), [...shapes[0]!]);
+  }
+
+  protected override callAll(xs: readonly Tensor[]): Tensor {
+    const joined = xs.reduce(this.combine);
+    return this.averaged ? mul(joined, 1 / xs.length) : joined;
+  }
+}
+
+/** Adds its inputs. @example layers.add().apply([x, y]) */
+export const add = (options: LayerOptions = {}) => new ElementwiseMerge('add', addOp, options);
+/** Subtracts the second input from the first. */
+export const subtract = (options: LayerOptions = {}) =>
+  new ElementwiseMerge('subtract', sub, options, false, 2);
+/** Multiplies its inputs element by element. */
+export const multiply = (options: LayerOptions = {}) => new ElementwiseMerge('multiply', mul, options);
+/** The mean of its inputs. */
+export const average = (options: LayerOptions = {}) => new ElementwiseMerge('average', addOp, options, true);
+/** The largest of its inputs, element by element. */
+export const maximum = (options: LayerOptions = {}) => new ElementwiseMerge('maximum', maximumOp, options);
+/** The smallest of its inputs, element by element. */
+export const minimum = (options: LayerOptions = {}) => new ElementwiseMerge('minimum', minimumOp, options);
+
+/** Options of {@link concatenate}. */
+export interface ConcatenateOptions extends LayerOptions {
+  /** Dimension of a batch along which inputs are joined; 0 is the batch itself and not allowed. Default -1. */
+  axis?: number;
+}
+
+/** Joins inputs along a dimension. */
+export class Concatenate extends MergeLayer {
+  readonly kind = 'concatenate';
+  private readonly axis: number;
+
+  constructor(options: ConcatenateOptions = {}) {
+    super(options);
+    this.axis = options.axis ?? -1;
+    if (!Number.isInteger(this.axis) || this.axis === 0) {
+      throw new NablaError(
+        this.name,
+        `bad axis, got ${describe(options.axis)}, expected an integer other than 0`,
+      );
+    }
+  }
+
+  protected override mergedShape(shapes: readonly Shape[]): number[] {
+    const first = shapes[0]!;
+    const axis = normalizeAxis(this.name, this.axis, first.length + 1) - 1;
+    const odd = shapes.find(
+      (shape) => shape.length !== first.length || shape.some((dim, i) => i !== axis && dim !== first[i]),
+    );
+    if (odd !== undefined) {
+      throw new NablaError(
+        this.name,
+        `inputs do not fit, got ${showShape(first)} and ${showShape(odd)}, expected equal dimensions but for axis ${this.axis}`,
+      );
+    }
+    return first.map((dim, i) => (i === axis ? shapes.reduce((sum, shape) => sum + shape[i]!, 0) : dim));
+  }
+
+  protected override callAll(xs: readonly Tensor[]): Tensor {
+    return concat(xs, this.axis);
+  }
+}
+
+/**
+ * Joins inputs along a dimension, the last one by default.
+ *
+ * @example layers.concatenate().apply([x, y])
+ */
+export function concatenate(options: ConcatenateOptions = {}): Concatenate {
+  return new Concatenate(options);
+}
+
+/** The scalar product of two vectors a sample. */
+export class Dot extends MergeLayer {
+  readonly kind = 'dot';
+
+  protected override mergedShape(shapes: readonly Shape[]): number[] {
+    const [a, b] = shapes;
+    if (shapes.length !== 2 || a!.length !== 1 || b!.length !== 1 || a![0] !== b![0]) {
+      const got = shapes.map(showShape).join(' and ');
+      throw new NablaError(this.name, `expected two vectors of one length a sample, got ${got}`);
+    }
+    return [1];
+  }
+
+  protected override callAll([a, b]: readonly Tensor[]): Tensor {
+    const [batch, size] = a!.shape as [number, number];
+    const product = matMul(reshape(a!, [batch, 1, size]), reshape(b!, [batch, size, 1]));
+    return reshape(product, [batch, 1]);
+  }
+}
+
+/** The scalar product of two vectors a sample: `[n]` and `[n]` give `[1]`. */
+export function dot(options: LayerOptions = {}): Dot {
+  return new Dot(options);
+}
