@@ -230,7 +230,6 @@ describeFastest('ops with results of their own', () => {
     const { clipped, globalNorm } = ops.clipByGlobalNorm([x, ops.tensor([12])], 6.5);
     assert.equal(globalNorm.item(), 13);
     near(ops.concat(clipped), [1.5, 2, 6], 'clipByGlobalNorm');
-    near(ops.l2Normalize(x), [0.6, 0.8], 'l2Normalize');
   });
 
   it('maximum and minimum of several, addN, moments, unstack, swapAxes, moveAxis', () => {

@@ -193,7 +193,6 @@ export {
   exp2,
   hypot,
   isInf,
-  l2Normalize,
   log2,
   log10,
   logAddExp,

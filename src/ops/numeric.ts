@@ -117,8 +117,3 @@ export function moments(x: Tensor, axis?: Axis, keepDims = false): { mean: Tenso
 export function countNonZero(x: Tensor, axis?: Axis, keepDims = false): Tensor<'int32'> {
   return sum(notEqual(x, 0), axis, keepDims) as Tensor<'int32'>;
 }
-
-/** The numbers divided by their norm over `axis` (default the last), or by `epsilon` where that is larger. */
-export function l2Normalize(x: Tensor, axis: Axis = -1, epsilon = 1e-12): Tensor {
-  return div(x, sqrt(maximum(sumSquares(x, axis, true), epsilon * epsilon)));
-}

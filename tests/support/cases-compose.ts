@@ -100,7 +100,6 @@ export const composeCases: readonly Case[] = [
     (a, b) => ops.clipByGlobalNorm([a!, b!], 0.7).clipped,
     { ...summed, gradient: true },
   ),
-  makeCase('l2Normalize', 'rows', [arg([3, 5], { gap: 0.3 })], (x) => ops.l2Normalize(x!), { ...summed, gradient: true }),
   makeCase('addN', 'three', [arg([7]), arg([7]), arg([7])], (...xs) => ops.addN(xs), { ...tight, gradient: true }),
   makeCase('moments', 'rows', [arg([3, 5])], (x) => Object.values(ops.moments(x!, 1)), { ...summed, gradient: true }),
   makeCase('maximum', 'of three', [arg([7]), arg([7]), arg([7])], (a, b, c) => ops.maximum(a!, b!, c!), exact),
