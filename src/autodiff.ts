@@ -191,7 +191,10 @@ export function vjp(f: (...xs: Tensor[]) => Tensor): (...xs: Tensor[]) => Pullba
     }
     const pull = (dy: Tensor) => {
       if (!sameShape(dy.shape, value.shape)) {
-        throw new NablaError('vjp', `the gradient does not fit, got ${dy}, expected ${showShape(value.shape)}`);
+        throw new NablaError(
+          'vjp',
+          `the gradient does not fit, got ${dy}, expected ${showShape(value.shape)}`,
+        );
       }
       return backward(tape, value, dy, sources);
     };

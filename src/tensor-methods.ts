@@ -333,7 +333,12 @@ export abstract class TensorMethods {
     return ops.slice(this, begin, size);
   }
   /** Slices with strides, as in Python. */
-  stridedSlice(this: Tensor, begin: readonly Bound[], end: readonly Bound[], strides?: readonly number[]): Tensor {
+  stridedSlice(
+    this: Tensor,
+    begin: readonly Bound[],
+    end: readonly Bound[],
+    strides?: readonly number[],
+  ): Tensor {
     return ops.stridedSlice(this, begin, end, strides);
   }
   /** The slices along `axis` (default 0) that the indices name. */

@@ -40,7 +40,10 @@ describeFastest('vjp', () => {
     const { pull } = vjp((x) => ops.square(x))(vector(1, 2));
     assert.throws(() => pull(vector(1)), /\[vjp\] the gradient does not fit.*expected \[2\]/);
     assert.throws(() => vjp((x) => x)(ops.tensor([1], [1], 'int32')), /\[vjp\] arguments must be float32/);
-    assert.throws(() => vjp(() => 3 as unknown as Tensor)(vector(1)), /\[vjp\] the function must give a tensor/);
+    assert.throws(
+      () => vjp(() => 3 as unknown as Tensor)(vector(1)),
+      /\[vjp\] the function must give a tensor/,
+    );
   });
 });
 
@@ -67,18 +70,20 @@ describeFastest('checkpoint', () => {
 
   it('has the gradients of variables and other tensors that it reads', () => {
     const w = new Variable(vector(2, 3), 'w');
-    const f = (b: Tensor) =>
-      checkpoint((y) => ops.mul(ops.mul(y, w), b));
+    const f = (b: Tensor) => checkpoint((y) => ops.mul(ops.mul(y, w), b));
     const [ofX, ofW, ofB] = grads((a, v, b) => ops.sum(ops.mul(f(b)(a), v === w ? 1 : 0)))(
       vector(5, 7),
       w,
       vector(1, 10),
     );
-    assert.deepEqual([list(ofX!), list(ofW!), list(ofB!)], [
-      [2, 30],
-      [5, 70],
-      [10, 21],
-    ]);
+    assert.deepEqual(
+      [list(ofX!), list(ofW!), list(ofB!)],
+      [
+        [2, 30],
+        [5, 70],
+        [10, 21],
+      ],
+    );
   });
 
   it('is differentiable twice', () => {

@@ -115,7 +115,10 @@ function near(got: Tensor, expected: Numbers, what: string): void {
   wanted.forEach((value, i) => {
     // Relative, also where results are tiny, such as erfc's; gradients of sums have a size of about 1.
     const allowed = 2e-5 * Math.abs(value) + (what.startsWith('erfc') ? 1e-30 : 2e-6);
-    assert.ok(Math.abs(numbers[i]! - value) <= allowed, `${what}[${i}]: got ${numbers[i]}, expected ${value}`);
+    assert.ok(
+      Math.abs(numbers[i]! - value) <= allowed,
+      `${what}[${i}]: got ${numbers[i]}, expected ${value}`,
+    );
   });
 }
 
@@ -154,7 +157,14 @@ describeFastest('ops with results of their own', () => {
 
   it('unique finds values, places and counts', () => {
     const { values, indices, counts } = ops.unique(int([5, 2, 5, 9, 2, 5]));
-    assert.deepEqual([list(values), list(indices), list(counts)], [[2, 5, 9], [1, 0, 1, 2, 0, 1], [2, 3, 1]]);
+    assert.deepEqual(
+      [list(values), list(indices), list(counts)],
+      [
+        [2, 5, 9],
+        [1, 0, 1, 2, 0, 1],
+        [2, 3, 1],
+      ],
+    );
     assert.equal(values.dtype, 'int32');
     assert.deepEqual(list(ops.unique(ops.tensor([nan, 1, nan])).counts), [1, 2]);
   });
@@ -179,7 +189,13 @@ describeFastest('ops with results of their own', () => {
   });
 
   it('qr gives orthonormal columns and a triangle', () => {
-    for (const shape of [[5, 3], [3, 5], [4, 4], [2, 4, 3], [0, 3]]) {
+    for (const shape of [
+      [5, 3],
+      [3, 5],
+      [4, 4],
+      [2, 4, 3],
+      [0, 3],
+    ]) {
       for (const full of [false, true]) {
         const x = ops.randomNormal(shape);
         const { q, r } = ops.qr(x, full);
@@ -200,7 +216,10 @@ describeFastest('ops with results of their own', () => {
       assert.ok(Math.abs(shares[i]! - p) < 0.02, `${shares}`);
     });
     const order = list(ops.randomPermutation(1000));
-    assert.notDeepEqual(order, [...order].sort((a, b) => a - b));
+    assert.notDeepEqual(
+      order,
+      [...order].sort((a, b) => a - b),
+    );
     assert.deepEqual(
       [...order].sort((a, b) => a - b),
       [...order.keys()],
@@ -220,7 +239,18 @@ describeFastest('ops with results of their own', () => {
       inf,
     ]);
     assert.deepEqual(list(ops.logAddExp(ops.tensor([-inf, inf]), -inf)), [-inf, inf]);
-    assert.deepEqual(list(ops.countNonZero(ops.tensor([[0, 1], [2, nan]]), 1)), [1, 2]);
+    assert.deepEqual(
+      list(
+        ops.countNonZero(
+          ops.tensor([
+            [0, 1],
+            [2, nan],
+          ]),
+          1,
+        ),
+      ),
+      [1, 2],
+    );
   });
 
   it('clip by norms', () => {
@@ -239,7 +269,14 @@ describeFastest('ops with results of their own', () => {
     assert.deepEqual(list(ops.addN([a, b, c])), [8, 16]);
     const { mean, variance } = ops.moments(a);
     assert.deepEqual([mean.item(), variance.item()], [3, 4]);
-    assert.deepEqual(ops.unstack(ops.zeros([2, 3, 4]), 1).map((t) => t.shape), [[2, 4], [2, 4], [2, 4]]);
+    assert.deepEqual(
+      ops.unstack(ops.zeros([2, 3, 4]), 1).map((t) => t.shape),
+      [
+        [2, 4],
+        [2, 4],
+        [2, 4],
+      ],
+    );
     assert.deepEqual(ops.swapAxes(ops.zeros([2, 3, 4]), 0, -1).shape, [4, 3, 2]);
     assert.deepEqual(ops.moveAxis(ops.zeros([2, 3, 4]), 0, -1).shape, [3, 4, 2]);
   });
@@ -260,7 +297,18 @@ describeFastest('ops with results of their own', () => {
       [/index out of range/, () => ops.gatherND(x, int([[1, 3]]))],
       [/\[scatterND\] updates do not fit/, () => ops.scatterND(int([[1]]), x, [2, 3])],
       [/\[stridedSlice\] bad bounds/, () => ops.stridedSlice(x, [0], [1], [0])],
-      [/\[pad\] unknown mode, got 'wrap'/, () => ops.pad(x, [[1, 1], [0, 0]], 'wrap' as 'edge')],
+      [
+        /\[pad\] unknown mode, got 'wrap'/,
+        () =>
+          ops.pad(
+            x,
+            [
+              [1, 1],
+              [0, 0],
+            ],
+            'wrap' as 'edge',
+          ),
+      ],
       [/\[resizeBilinear\] bad size/, () => ops.resizeBilinear(ops.ones([2, 2, 1]), [0, 2])],
       [/exclude each other/, () => ops.resizeBilinear(ops.ones([2, 2, 1]), [1, 2], true, true)],
       [/\[tril\] expected matrices/, () => ops.tril(ops.tensor([1]))],
@@ -268,7 +316,11 @@ describeFastest('ops with results of their own', () => {
       [/\[unique\]|numbers of a tensor are not known/, () => jit((t: Tensor) => ops.unique(t).values)(x)],
     ];
     for (const [message, f] of wrong) {
-      assert.throws(f, (error: Error) => error instanceof NablaError && message.test(error.message), `${message}`);
+      assert.throws(
+        f,
+        (error: Error) => error instanceof NablaError && message.test(error.message),
+        `${message}`,
+      );
     }
   });
 });
@@ -298,7 +350,18 @@ describeFastest('methods of tensors', () => {
       if (name === 'constructor') continue;
       assert.equal(typeof functions[name], 'function', `${name} is an op`);
     }
-    for (const name of ['exp', 'sqrt', 'neg', 'sigmoid', 'relu', 'cumsum', 'sort', 'flatten', 'softmax', 'norm'] as const) {
+    for (const name of [
+      'exp',
+      'sqrt',
+      'neg',
+      'sigmoid',
+      'relu',
+      'cumsum',
+      'sort',
+      'flatten',
+      'softmax',
+      'norm',
+    ] as const) {
       assert.deepEqual(x[name]().dataSync(), (functions[name]!(x) as Tensor).dataSync());
     }
   });

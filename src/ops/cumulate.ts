@@ -56,9 +56,7 @@ export function cumprod(input: Tensor, axis = 0, exclusive = false, reverse = fa
   const x = widened(input);
   const walk = walkOf('cumprod', x, axis, exclusive, reverse);
   const out = cumulate('cumprod', 'prod', x, walk);
-  record('cumprod', [out], [x], (dy) => [
-    dy && div(cumsum(mul(dy, out), walk.axis, exclusive, !reverse), x),
-  ]);
+  record('cumprod', [out], [x], (dy) => [dy && div(cumsum(mul(dy, out), walk.axis, exclusive, !reverse), x)]);
   return out;
 }
 

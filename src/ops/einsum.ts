@@ -87,7 +87,10 @@ interface Parsed {
 function labelsOf(equation: string, term: string, rank: number | undefined, spare: number): string[] {
   const letters = term.replace('...', '.');
   if (!/^[A-Za-z]*\.?[A-Za-z]*$/.test(letters)) {
-    throw new NablaError('einsum', `bad equation, got '${equation}', expected letters, commas, '...' and '->'`);
+    throw new NablaError(
+      'einsum',
+      `bad equation, got '${equation}', expected letters, commas, '...' and '->'`,
+    );
   }
   const open = letters.includes('.');
   const hidden = rank === undefined ? spare : rank - letters.length + 1;
@@ -116,7 +119,9 @@ function parse(equation: string, ranks: readonly number[]): Parsed {
   const hidden = [...new Set(all.filter((label) => label.startsWith('.')))];
   if (output === undefined) {
     // NumPy's rule: the dimensions named once, in alphabetical order, behind those of the ellipsis.
-    const once = all.filter((label) => !label.startsWith('.') && all.indexOf(label) === all.lastIndexOf(label));
+    const once = all.filter(
+      (label) => !label.startsWith('.') && all.indexOf(label) === all.lastIndexOf(label),
+    );
     const spare = hidden.map((_, i) => `.${hidden.length - i}`);
     return { operands, output: [...spare, ...once.sort()] };
   }

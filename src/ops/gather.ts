@@ -46,7 +46,11 @@ function gatherAlong(table: Tensor, indices: Tensor, axis: number): Tensor {
   b.op('selectInt', bad, int(-1), b.op('addInt', first, index));
   const rows = b.build('int32', [outer, indices.size]);
   const rest = table.shape.slice(axis + 1);
-  return reshape(gather(reshape(table, [outer * count, ...rest]), rows), [...lead, ...indices.shape, ...rest]);
+  return reshape(gather(reshape(table, [outer * count, ...rest]), rows), [
+    ...lead,
+    ...indices.shape,
+    ...rest,
+  ]);
 }
 
 /** A float32 table `[rows, rowSize]` of zeros, with the rows of `source` added where `indices` say, in their order. */

@@ -36,10 +36,12 @@ export function erfc(x: TensorLike): Tensor {
   const z = b.op('abs', value);
   const one = b.constant(1, 'float');
   const t = b.op('reciprocal', b.op('mulAdd', z, b.constant(0.5, 'float'), one));
-  const fit = erfcFit.slice(1).reduce(
-    (sofar, coefficient) => b.op('mulAdd', sofar, t, b.constant(coefficient, 'float')),
-    b.constant(erfcFit[0], 'float'),
-  );
+  const fit = erfcFit
+    .slice(1)
+    .reduce(
+      (sofar, coefficient) => b.op('mulAdd', sofar, t, b.constant(coefficient, 'float')),
+      b.constant(erfcFit[0], 'float'),
+    );
   b.op('mul', t, b.op('exp', b.op('sub', fit, b.op('square', z))));
   const upper = b.build('float32');
   if (typeof x !== 'number' && typeof x !== 'boolean') {
@@ -103,7 +105,8 @@ export function clipByGlobalNorm(
 /** The sum of several tensors, elementwise. */
 export function addN(tensors: readonly Tensor[]): Tensor {
   const [first, ...others] = tensors;
-  if (first === undefined) throw new NablaError('addN', 'nothing to add, got no tensors, expected at least one');
+  if (first === undefined)
+    throw new NablaError('addN', 'nothing to add, got no tensors, expected at least one');
   return others.reduce<Tensor>((total, x) => add(total, x), first);
 }
 

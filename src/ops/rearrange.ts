@@ -3,10 +3,9 @@ import { record } from '../autodiff.ts';
 import type { DType } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
-import { normalizeAxes, normalizeAxis, type Shape, showShape, sizeOf, stridesOf } from '../shape.ts';
+import { normalizeAxis, type Shape, showShape, sizeOf, stridesOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emitParts, placeName } from '../trace.ts';
-import { cast } from './compare.ts';
 import { tensor } from './creation.ts';
 import { gather } from './gather.ts';
 import { MapBuilder } from './map.ts';
@@ -14,11 +13,9 @@ import { sum } from './reduce.ts';
 import {
   broadcastTo,
   concat,
-  expandDims,
   flatten,
   gatherStrided,
   reshape,
-  slice,
   split,
   squeeze,
   transpose,
@@ -94,12 +91,19 @@ export function stridedSlice(
 }
 
 /** Moved along `axis` by `shift` places, round the end; over the flattened tensor where no axis is given. */
-export function roll(x: Tensor, shift: number | readonly number[], axis?: number | readonly number[]): Tensor {
+export function roll(
+  x: Tensor,
+  shift: number | readonly number[],
+  axis?: number | readonly number[],
+): Tensor {
   if (axis === undefined) return reshape(roll(flatten(x), shift, 0), x.shape);
   const shifts = typeof shift === 'number' ? [shift] : shift;
   const axes = typeof axis === 'number' ? [axis] : axis;
   if (shifts.length !== axes.length || !shifts.every(Number.isInteger)) {
-    throw new NablaError('roll', `bad shift, got [${shifts}], expected an integer for each of axes [${axes}]`);
+    throw new NablaError(
+      'roll',
+      `bad shift, got [${shifts}], expected an integer for each of axes [${axes}]`,
+    );
   }
   return axes.reduce((rolled, a, i) => {
     const at = normalizeAxis('roll', a, x.rank);
@@ -252,7 +256,10 @@ export function padWithOwn(
 ): Tensor {
   const modes: readonly PadMode[] = ['reflect', 'symmetric', 'edge'];
   if (!modes.includes(mode)) {
-    throw new NablaError('pad', `unknown mode, got '${mode}', expected a number or one of ${modes.join(', ')}`);
+    throw new NablaError(
+      'pad',
+      `unknown mode, got '${mode}', expected a number or one of ${modes.join(', ')}`,
+    );
   }
   return paddings.reduce((padded, [before, after], axis) => {
     if (before + after === 0) return padded;

@@ -6,8 +6,8 @@ import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
 import { cast, greater, isFinite, less, lessEqual, logicalAnd } from './compare.ts';
 import { fromArray } from './creation.ts';
-import { scatterAlongAxis, takeAlongAxis } from './scatter.ts';
 import { sum } from './reduce.ts';
+import { scatterAlongAxis, takeAlongAxis } from './scatter.ts';
 import { expandDims, reshape, slice, transpose } from './shape.ts';
 
 /** Values with the places they came from. */
@@ -24,7 +24,13 @@ function lastly(rank: number, axis: number): { order: number[]; back: number[] }
 }
 
 /** Sorts along the last axis, and keeps the first `k` of each row. */
-function sortRows(name: string, input: Tensor, descending: boolean, k: number, places: boolean): Partial<Sorted> {
+function sortRows(
+  name: string,
+  input: Tensor,
+  descending: boolean,
+  k: number,
+  places: boolean,
+): Partial<Sorted> {
   const x = input.dtype === 'bool' ? cast(input, 'uint8') : input;
   const columns = x.shape.at(-1)!;
   const rows = columns === 0 ? 0 : x.size / columns;
@@ -127,7 +133,11 @@ export function inTopK(predictions: Tensor, targets: Tensor, k = 1): Tensor<'boo
  * Where each value would be inserted into the ascending vector `sorted`, int32: before equals (`left`) or behind them (`right`). Every value is
  * compared with every element: meant for short lists such as the edges of bins.
  */
-export function searchSorted(sorted: Tensor, values: Tensor, side: 'left' | 'right' = 'left'): Tensor<'int32'> {
+export function searchSorted(
+  sorted: Tensor,
+  values: Tensor,
+  side: 'left' | 'right' = 'left',
+): Tensor<'int32'> {
   if (sorted.rank !== 1) {
     throw new NablaError('searchSorted', `expected a sorted vector, got ${sorted}; reshape() it`);
   }

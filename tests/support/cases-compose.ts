@@ -8,7 +8,10 @@ import { type Arg, arg } from './data.ts';
 type Run = (x: Tensor) => Tensor | readonly Tensor[];
 
 /** In float32 with its gradient, misaligned, and in other dtypes. */
-const moves = (op: string, list: readonly (readonly [shape: Shape, text: string, run: Run])[]): readonly Case[] =>
+const moves = (
+  op: string,
+  list: readonly (readonly [shape: Shape, text: string, run: Run])[],
+): readonly Case[] =>
   list.flatMap(([shape, text, run]) => {
     const label = `[${shape}] ${text}`;
     return [
@@ -19,7 +22,12 @@ const moves = (op: string, list: readonly (readonly [shape: Shape, text: string,
     ];
   });
 
-const smooth = (op: string, f: (x: Tensor) => Tensor, options: Partial<Arg>, rtol = 1e-5): readonly Case[] => [
+const smooth = (
+  op: string,
+  f: (x: Tensor) => Tensor,
+  options: Partial<Arg>,
+  rtol = 1e-5,
+): readonly Case[] => [
   makeCase(op, '[17]', [arg([17], options)], (x) => f(x!), { rtol, atol: 1e-6, gradient: true }),
   makeCase(op, '[3, 5]', [arg([3, 5], { ...options, offset: 1 })], (x) => f(x!), { rtol, atol: 1e-6 }),
 ];
@@ -44,11 +52,16 @@ export const composeCases: readonly Case[] = [
     [[2, 3], 'axis 1', (x) => ops.repeat(x, 2, 1)],
     [[2, 3], 'each', (x) => ops.repeat(x, [0, 3], 0)],
   ]),
-  ...(['tril', 'triu'] as const).flatMap((op) =>
+  ...(
+    [
+      ['tril', ops.tril],
+      ['triu', ops.triu],
+    ] as const
+  ).flatMap(([op, f]) =>
     moves(op, [
-      [[4, 5], 'main', (x) => ops[op](x)],
-      [[2, 5, 3], 'above', (x) => ops[op](x, 1)],
-      [[17, 33], 'below', (x) => ops[op](x, -2)],
+      [[4, 5], 'main', (x) => f(x)],
+      [[2, 5, 3], 'above', (x) => f(x, 1)],
+      [[17, 33], 'below', (x) => f(x, -2)],
     ]),
   ),
   ...moves('diagonal', [
@@ -65,18 +78,48 @@ export const composeCases: readonly Case[] = [
   ...moves('moveAxis', [[[2, 3, 4], '0 to 2', (x) => ops.moveAxis(x, 0, 2)]]),
   ...moves('unstack', [[[2, 3, 4], 'axis 1', (x) => ops.unstack(x, 1)]]),
   ...moves('pad', [
-    [[3, 4], 'reflect', (x) => ops.pad(x, [[2, 1], [0, 3]], 'reflect')],
+    [
+      [3, 4],
+      'reflect',
+      (x) =>
+        ops.pad(
+          x,
+          [
+            [2, 1],
+            [0, 3],
+          ],
+          'reflect',
+        ),
+    ],
     [[3], 'symmetric', (x) => ops.pad(x, [[5, 4]], 'symmetric')],
-    [[3, 4], 'edge', (x) => ops.pad(x, [[0, 0], [2, 2]], 'edge')],
+    [
+      [3, 4],
+      'edge',
+      (x) =>
+        ops.pad(
+          x,
+          [
+            [0, 0],
+            [2, 2],
+          ],
+          'edge',
+        ),
+    ],
   ]),
   makeCase('trace', '[2, 3, 4]', [arg([2, 3, 4])], (x) => ops.trace(x!), { ...summed, gradient: true }),
-  makeCase('meshgrid', '3 by 4', [arg([3]), arg([4])], (a, b) => ops.meshgrid([a!, b!]), { ...exact, gradient: true }),
+  makeCase('meshgrid', '3 by 4', [arg([3]), arg([4])], (a, b) => ops.meshgrid([a!, b!]), {
+    ...exact,
+    gradient: true,
+  }),
   ...smooth('log2', ops.log2, positive),
   ...smooth('log10', ops.log10, positive),
   ...smooth('exp2', ops.exp2, {}),
   ...smooth('sinc', ops.sinc, { gap: 0.05 }),
   ...smooth('erfc', ops.erfc, { low: -3, high: 3, gap: 0.05 }),
-  makeCase('erfc', 'tail', [arg([33], { low: 3, high: 9 })], (x) => ops.erfc(x!), { rtol: 2e-5, atol: 1e-36 }),
+  makeCase('erfc', 'tail', [arg([33], { low: 3, high: 9 })], (x) => ops.erfc(x!), {
+    rtol: 2e-5,
+    atol: 1e-36,
+  }),
   makeCase('hypot', '[17]', [arg([17], { gap: 0.2 }), arg([17], { gap: 0.2 })], (a, b) => ops.hypot(a!, b!), {
     ...summed,
     gradient: true,
@@ -85,14 +128,35 @@ export const composeCases: readonly Case[] = [
     ...summed,
     gradient: true,
   }),
-  makeCase('isInf', 'special numbers', [arg([specials.length], { values: specials })], (x) => ops.isInf(x!), exact),
-  makeCase('nanToNum', 'special numbers', [arg([specials.length], { values: specials })], (x) => ops.nanToNum(x!), exact),
-  makeCase('countNonZero', 'rows', [arg([5, 9], { values: [0, 1, 2, 0, -0, 3, 4] })], (x) => ops.countNonZero(x!, 1), exact),
+  makeCase(
+    'isInf',
+    'special numbers',
+    [arg([specials.length], { values: specials })],
+    (x) => ops.isInf(x!),
+    exact,
+  ),
+  makeCase(
+    'nanToNum',
+    'special numbers',
+    [arg([specials.length], { values: specials })],
+    (x) => ops.nanToNum(x!),
+    exact,
+  ),
+  makeCase(
+    'countNonZero',
+    'rows',
+    [arg([5, 9], { values: [0, 1, 2, 0, -0, 3, 4] })],
+    (x) => ops.countNonZero(x!, 1),
+    exact,
+  ),
   makeCase('clipByNorm', 'longer', [arg([3, 5], { gap: 0.3 })], (x) => ops.clipByNorm(x!, 0.5, 1), {
     ...summed,
     gradient: true,
   }),
-  makeCase('clipByNorm', 'shorter', [arg([3, 5])], (x) => ops.clipByNorm(x!, 50), { ...summed, gradient: true }),
+  makeCase('clipByNorm', 'shorter', [arg([3, 5])], (x) => ops.clipByNorm(x!, 50), {
+    ...summed,
+    gradient: true,
+  }),
   makeCase(
     'clipByGlobalNorm',
     'two',
@@ -100,10 +164,28 @@ export const composeCases: readonly Case[] = [
     (a, b) => ops.clipByGlobalNorm([a!, b!], 0.7).clipped,
     { ...summed, gradient: true },
   ),
-  makeCase('addN', 'three', [arg([7]), arg([7]), arg([7])], (...xs) => ops.addN(xs), { ...tight, gradient: true }),
-  makeCase('moments', 'rows', [arg([3, 5])], (x) => Object.values(ops.moments(x!, 1)), { ...summed, gradient: true }),
-  makeCase('maximum', 'of three', [arg([7]), arg([7]), arg([7])], (a, b, c) => ops.maximum(a!, b!, c!), exact),
-  makeCase('minimum', 'of three', [arg([7]), arg([7]), arg([7])], (a, b, c) => ops.minimum(a!, b!, c!), exact),
+  makeCase('addN', 'three', [arg([7]), arg([7]), arg([7])], (...xs) => ops.addN(xs), {
+    ...tight,
+    gradient: true,
+  }),
+  makeCase('moments', 'rows', [arg([3, 5])], (x) => Object.values(ops.moments(x!, 1)), {
+    ...summed,
+    gradient: true,
+  }),
+  makeCase(
+    'maximum',
+    'of three',
+    [arg([7]), arg([7]), arg([7])],
+    (a, b, c) => ops.maximum(a!, b!, c!),
+    exact,
+  ),
+  makeCase(
+    'minimum',
+    'of three',
+    [arg([7]), arg([7]), arg([7])],
+    (a, b, c) => ops.minimum(a!, b!, c!),
+    exact,
+  ),
   makeCase('qr', '[4, 3]', [arg([4, 3])], (x) => Object.values(ops.qr(x!)), { rtol: 1e-6, atol: 1e-6 }),
   makeCase('randomCategorical', '[3, 5]', [arg([3, 5])], (x) => ops.randomCategorical(x!, 7), exact),
   makeCase('randomPermutation', '300', [], () => ops.randomPermutation(300), exact),

@@ -262,10 +262,16 @@ const gatherCases: readonly Case[] = [
       [[40, 28], [257]],
     ] as readonly (readonly [Shape, Shape])[]
   ).flatMap(([table, wanted]) => [
-    makeCase('gather', `[${table}] by [${wanted}]`, [arg(table), index(wanted, table[0]!)], (t, i) => ops.gather(t, i), {
-      ...exact,
-      gradient: true,
-    }),
+    makeCase(
+      'gather',
+      `[${table}] by [${wanted}]`,
+      [arg(table), index(wanted, table[0]!)],
+      (t, i) => ops.gather(t, i),
+      {
+        ...exact,
+        gradient: true,
+      },
+    ),
     makeCase(
       'gather',
       `[${table}] by [${wanted}] uint8`,

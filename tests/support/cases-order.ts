@@ -56,7 +56,10 @@ const sorting: readonly Case[] = sortable.flatMap(([shape, axis]) =>
     const run = (x?: Tensor) => ops.sort(x!, axis, descending);
     const order = (x?: Tensor) => ops.argsort(x!, axis, descending);
     return [
-      makeCase('sort', label, [arg(shape, { distinct: true, low: -9, high: 9 })], run, { ...exact, gradient }),
+      makeCase('sort', label, [arg(shape, { distinct: true, low: -9, high: 9 })], run, {
+        ...exact,
+        gradient,
+      }),
       makeCase('sort', `${label} int32`, [arg(shape, { dtype: 'int32' })], run, exact),
       makeCase('sort', `${label} uint8`, [arg(shape, { dtype: 'uint8', offset: 1 })], run, exact),
       makeCase('sort', `${label} bool`, [arg(shape, { dtype: 'bool' })], run, exact),
@@ -76,18 +79,36 @@ const choosing: readonly Case[] = [
       exact,
     ),
   ),
-  makeCase('topK', 'values', [arg([3, 7], { distinct: true, low: -9, high: 9 })], (x) => ops.topK(x!, 3).values, {
-    ...exact,
-    gradient: true,
-  }),
-  makeCase('sort', 'special numbers', [arg([specials.length], { values: specials })], (x) => ops.sort(x!), exact),
+  makeCase(
+    'topK',
+    'values',
+    [arg([3, 7], { distinct: true, low: -9, high: 9 })],
+    (x) => ops.topK(x!, 3).values,
+    {
+      ...exact,
+      gradient: true,
+    },
+  ),
+  makeCase(
+    'sort',
+    'special numbers',
+    [arg([specials.length], { values: specials })],
+    (x) => ops.sort(x!),
+    exact,
+  ),
   makeCase('inTopK', 'k 2', [arg([9, 5]), arg([9], { dtype: 'int32', low: 0, high: 5 })], (p, t) =>
     ops.inTopK(p!, t!, 2),
   ),
   makeCase('searchSorted', 'edges', [arg([7], { values: [-2, -1, 0, 0, 0.5, 1, 3] }), arg([3, 17])], (s, v) =>
     ops.searchSorted(s!, v!),
   ),
-  makeCase('bincount', 'counts', [arg([50], { dtype: 'int32', low: 0, high: 7 })], (x) => ops.bincount(x!, 9), exact),
+  makeCase(
+    'bincount',
+    'counts',
+    [arg([50], { dtype: 'int32', low: 0, high: 7 })],
+    (x) => ops.bincount(x!, 9),
+    exact,
+  ),
   makeCase(
     'bincount',
     'weights',
@@ -117,10 +138,16 @@ const indexed: readonly Case[] = [
     ops.gather(x!, i!, -1),
   ),
   ...[1, 2, 3].map((depth) =>
-    makeCase('gatherND', `depth ${depth}`, [arg([3, 4, 5]), index([6, depth], 3)], (x, i) => ops.gatherND(x!, i!), {
-      ...exact,
-      gradient: true,
-    }),
+    makeCase(
+      'gatherND',
+      `depth ${depth}`,
+      [arg([3, 4, 5]), index([6, depth], 3)],
+      (x, i) => ops.gatherND(x!, i!),
+      {
+        ...exact,
+        gradient: true,
+      },
+    ),
   ),
   makeCase('scatterND', 'rows', [arg([6, 5]), index([6, 1], 3)], (u, i) => ops.scatterND(i!, u!, [4, 5]), {
     ...summed,
@@ -162,13 +189,23 @@ const images: readonly Case[] = (
   [0, 1, 2].flatMap((centers) => {
     const shape = [batch, height, width, channels];
     const label = `[${shape}] to [${size}] ${['', 'corners', 'half'][centers]}`;
-    const resize = (f: typeof ops.resizeBilinear) => (x?: Tensor) => f(x!, size, centers === 1, centers === 2);
+    const resize = (f: typeof ops.resizeBilinear) => (x?: Tensor) =>
+      f(x!, size, centers === 1, centers === 2);
     return [
-      makeCase('resizeBilinear', label, [arg(shape)], resize(ops.resizeBilinear), { ...summed, gradient: true }),
-      makeCase('resizeNearestNeighbor', label, [arg(shape, { offset: 1 })], resize(ops.resizeNearestNeighbor), {
-        ...exact,
+      makeCase('resizeBilinear', label, [arg(shape)], resize(ops.resizeBilinear), {
+        ...summed,
         gradient: true,
       }),
+      makeCase(
+        'resizeNearestNeighbor',
+        label,
+        [arg(shape, { offset: 1 })],
+        resize(ops.resizeNearestNeighbor),
+        {
+          ...exact,
+          gradient: true,
+        },
+      ),
       makeCase(
         'resizeNearestNeighbor',
         `${label} uint8`,
@@ -197,6 +234,12 @@ export const orderCases: readonly Case[] = [
     ...summed,
     gradient: true,
   }),
-  makeCase('unique', 'float32', [arg([40], { values: [3, 1, 3, -2, 7, 1, 0] })], (x) => ops.unique(x!).values, tight),
+  makeCase(
+    'unique',
+    'float32',
+    [arg([40], { values: [3, 1, 3, -2, 7, 1, 0] })],
+    (x) => ops.unique(x!).values,
+    tight,
+  ),
   ...images,
 ];
