@@ -21,8 +21,8 @@ constexpr int64_t kGrain = 32768;
 // Columns that are carried side by side: a constant, so that the compiler makes vectors of them.
 constexpr int64_t kTile = 32;
 
-// Each kind: the number type that is carried, where it begins, and how an element joins. Floats are carried in double, so that
-// the error does not grow with the length.
+// Each kind: the number type that is carried, where it begins, and how an element joins. Floats are carried
+// in double, so that the error does not grow with the length.
 struct FloatSum {
   using Element = float;
   using Carried = double;
@@ -78,11 +78,11 @@ struct IntMax {
   static HWY_INLINE int32_t Join(int32_t sofar, int32_t x) { return sofar > x ? sofar : x; }
 };
 
-// Walks `count` elements of `width` neighbouring columns; `step` elements from one to the next. Width is int64_t or a constant of
-// it.
+// Walks `count` elements of `width` neighbouring columns; `step` elements from one to the next. Width is
+// int64_t or a constant of it.
 template <class Kind, class Width>
-void Columns(const typename Kind::Element* in, typename Kind::Element* out, int64_t count, int64_t step, bool exclusive,
-             Width width) {
+void Columns(const typename Kind::Element* in, typename Kind::Element* out, int64_t count, int64_t step,
+             bool exclusive, Width width) {
   using Carried = typename Kind::Carried;
   Carried sofar[kTile];
   for (int64_t c = 0; c < kTile; ++c) sofar[c] = Kind::kStart;

@@ -1,4 +1,5 @@
-// resize and resizeGrad: images in other sizes by the nearest pixel or by bilinear interpolation, channels last.
+// resize and resizeGrad: images in other sizes by the nearest pixel or by bilinear interpolation, channels
+// last.
 #include <cstring>
 
 #include "cpu/kernel.h"
@@ -51,8 +52,8 @@ HWY_INLINE V Between(V a, V b, V fraction) {
   return hn::MulAdd(hn::Sub(b, a), fraction, a);
 }
 
-void BilinearRow(const float* top, const float* bottom, float* out, const ResizeSample* columns, int64_t width,
-                 int64_t channels, float fraction) {
+void BilinearRow(const float* top, const float* bottom, float* out, const ResizeSample* columns,
+                 int64_t width, int64_t channels, float fraction) {
   for (int64_t x = 0; x < width; ++x, out += channels) {
     const int64_t left = columns[x].lower * channels, right = columns[x].upper * channels;
     ForLanes(channels, [=](int64_t c, auto d) HWY_ATTR {
@@ -64,7 +65,8 @@ void BilinearRow(const float* top, const float* bottom, float* out, const Resize
   }
 }
 
-void NearestRow(const std::byte* in, std::byte* out, const ResizeSample* columns, int64_t width, int64_t pixelBytes) {
+void NearestRow(const std::byte* in, std::byte* out, const ResizeSample* columns, int64_t width,
+                int64_t pixelBytes) {
   for (int64_t x = 0; x < width; ++x) {
     std::memcpy(out + x * pixelBytes, in + columns[x].lower * pixelBytes, static_cast<size_t>(pixelBytes));
   }
@@ -77,15 +79,19 @@ void AddScaled(float* to, const float* from, int64_t count, float weight) {
   });
 }
 
-void AddRow(float* to, const float* from, const ResizeSample* columns, int64_t width, int64_t channels, float weight) {
+void AddRow(float* to, const float* from, const ResizeSample* columns, int64_t width, int64_t channels,
+            float weight) {
   for (int64_t x = 0; x < width; ++x, from += channels) {
     const ResizeSample& sample = columns[x];
     AddScaled(to + sample.lower * channels, from, channels, weight * (1 - sample.fraction));
-    if (sample.fraction != 0) AddScaled(to + sample.upper * channels, from, channels, weight * sample.fraction);
+    if (sample.fraction != 0)
+      AddScaled(to + sample.upper * channels, from, channels, weight * sample.fraction);
   }
 }
 
-int64_t RowGrain(int64_t rowElements) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, rowElements)); }
+int64_t RowGrain(int64_t rowElements) {
+  return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, rowElements));
+}
 
 }  // namespace
 
@@ -107,8 +113,9 @@ void RunResize(const Call& call) {
                    call.operand(0).data + row * outW * pixelBytes, columns, outW, pixelBytes);
       } else {
         const float* in = call.operand(1).as<float>();
-        BilinearRow(in + (image + sample.lower) * inW * channels, in + (image + sample.upper) * inW * channels,
-                    call.operand(0).as<float>() + row * outW * channels, columns, outW, channels, sample.fraction);
+        BilinearRow(
+            in + (image + sample.lower) * inW * channels, in + (image + sample.upper) * inW * channels,
+            call.operand(0).as<float>() + row * outW * channels, columns, outW, channels, sample.fraction);
       }
     }
   });
@@ -135,8 +142,10 @@ void RunResizeGrad(const Call& call) {
       std::fill(mine, mine + inW * channels, 0.0f);
       for (int64_t y = 0; y < outH; ++y) {
         const ResizeSample& sample = rows[y];
-        const float weight = (sample.lower == at ? 1 - sample.fraction : 0.0f) + (sample.upper == at ? sample.fraction : 0.0f);
-        if (weight != 0) AddRow(mine, from + (image * outH + y) * outW * channels, columns, outW, channels, weight);
+        const float weight =
+            (sample.lower == at ? 1 - sample.fraction : 0.0f) + (sample.upper == at ? sample.fraction : 0.0f);
+        if (weight != 0)
+          AddRow(mine, from + (image * outH + y) * outW * channels, columns, outW, channels, weight);
       }
     }
   });
@@ -174,7 +183,8 @@ ResizeSample SampleAt(const Call& call, int64_t at, int64_t in, int64_t out) {
 }
 
 size_t SampleBytes(const Instruction& instruction) {
-  return sizeof(ResizeSample) * (static_cast<size_t>(instruction.attr(5)) + static_cast<size_t>(instruction.attr(6)));
+  return sizeof(ResizeSample) *
+         (static_cast<size_t>(instruction.attr(5)) + static_cast<size_t>(instruction.attr(6)));
 }
 
 }  // namespace

@@ -50,8 +50,8 @@ uint32_t KeyOf(int32_t value, bool descending) {
 
 uint32_t KeyOf(uint8_t value, bool descending) { return descending ? 255u - value : value; }
 
-// Sorts by the upper 32 bits, a byte at a time from the lowest; items that are equal there keep their order. Gives the array that
-// the result is in.
+// Sorts by the upper 32 bits, a byte at a time from the lowest; items that are equal there keep their order.
+// Gives the array that the result is in.
 uint64_t* RadixSort(uint64_t* items, uint64_t* other, int64_t count) {
   for (int shift = 32; shift < 64; shift += 8) {
     int64_t starts[256] = {};

@@ -58,7 +58,9 @@ void RunCumulate(const Call& call) {
   for (int64_t line = 0; line < outer * inner; ++line) {
     const int64_t base = line / inner * count * inner + line % inner;
     double sofar = Start(kind);
-    int32_t whole = kind == CumulateKind::kMax ? std::numeric_limits<int32_t>::min() : kind == CumulateKind::kProd ? 1 : 0;
+    int32_t whole = kind == CumulateKind::kMax    ? std::numeric_limits<int32_t>::min()
+                    : kind == CumulateKind::kProd ? 1
+                                                  : 0;
     for (int64_t i = 0; i < count; ++i) {
       const int64_t at = base + (reverse ? count - 1 - i : i) * inner;
       if (isFloat) {

@@ -13,7 +13,8 @@ struct Sample {
   double fraction;
 };
 
-// Where an output position lies among `in` input positions, as a fraction of whole numbers, so that no rounding moves it.
+// Where an output position lies among `in` input positions, as a fraction of whole numbers, so that no
+// rounding moves it.
 Sample SampleAt(const Call& call, int64_t at, int64_t in, int64_t out) {
   const bool align = call.attr(7) != 0 && out > 1, half = call.attr(8) != 0;
   const bool nearest = call.attr(0) == static_cast<int32_t>(ResizeMode::kNearest);
@@ -43,7 +44,9 @@ void RunResize(const Call& call) {
     const int64_t c = i % channels, x = i / channels % outW, y = i / channels / outW % outH;
     const int64_t image = i / channels / outW / outH;
     const Sample v = SampleAt(call, y, inH, outH), h = SampleAt(call, x, inW, outW);
-    const auto from = [&](int64_t row, int64_t column) { return ((image * inH + row) * inW + column) * channels + c; };
+    const auto from = [&](int64_t row, int64_t column) {
+      return ((image * inH + row) * inW + column) * channels + c;
+    };
     if (call.attr(0) == static_cast<int32_t>(ResizeMode::kNearest)) {
       std::memcpy(call.operand(0).data + i * bytes, call.operand(1).data + from(v.lower, h.lower) * bytes,
                   static_cast<size_t>(bytes));

@@ -9,14 +9,16 @@ std::string CheckImages(const Instruction& instruction, const Operand& small, co
   if (mode < 0 || mode >= static_cast<int32_t>(ResizeMode::kCount)) return "unknown mode";
   const int64_t batch = instruction.attr(1), inH = instruction.attr(2), inW = instruction.attr(3);
   const int64_t channels = instruction.attr(4), outH = instruction.attr(5), outW = instruction.attr(6);
-  if (!HasSize(small, small.dtype, {batch, inH, inW, channels})) return "the input's images do not fit their sizes";
+  if (!HasSize(small, small.dtype, {batch, inH, inW, channels}))
+    return "the input's images do not fit their sizes";
   if (!HasSize(large, small.dtype, {batch, outH, outW, channels})) {
     return "the output's images do not fit their sizes, or differ in dtype";
   }
   if (batch * channels > 0 && outH * outW > 0 && inH * inW == 0) return "images of nothing cannot be resized";
   if (!IsFlag(instruction.attr(7))) return "alignCorners is neither 0 nor 1";
   if (!IsFlag(instruction.attr(8))) return "halfPixelCenters is neither 0 nor 1";
-  if (instruction.attr(7) == 1 && instruction.attr(8) == 1) return "alignCorners and halfPixelCenters exclude each other";
+  if (instruction.attr(7) == 1 && instruction.attr(8) == 1)
+    return "alignCorners and halfPixelCenters exclude each other";
   return {};
 }
 

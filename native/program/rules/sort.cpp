@@ -13,7 +13,8 @@ std::string CheckSort(const Instruction& instruction) {
   if (!HasSize(input, input.dtype, {rows, columns})) return "input is not rows * columns elements";
   if (!values.present && !indices.present) return "neither values nor indices are asked for";
   if (values.present && !HasSize(values, input.dtype, {rows, columns})) return "values do not fit input";
-  if (indices.present && !HasSize(indices, DType::kInt32, {rows, columns})) return "indices are not one int32 an element";
+  if (indices.present && !HasSize(indices, DType::kInt32, {rows, columns}))
+    return "indices are not one int32 an element";
   if (!IsFlag(instruction.attr(2))) return "descending is neither 0 nor 1";
   return {};
 }
