@@ -66,6 +66,8 @@ export const gatherModes = ${indexed(enumeration(header, 'GatherMode'))} as cons
 export const poolKinds = ${indexed(enumeration(header, 'PoolKind'))} as const;
 export const rnnKinds = ${indexed(enumeration(header, 'RnnKind'))} as const;
 export const updateKinds = ${indexed(enumeration(header, 'UpdateKind'))} as const;
+export const cumulateKinds = ${indexed(enumeration(header, 'CumulateKind'))} as const;
+export const resizeModes = ${indexed(enumeration(header, 'ResizeMode'))} as const;
 export const updateFlags = { nesterov: ${constant('kUpdateNesterov')}, centered: ${constant('kUpdateCentered')}, amsgrad: ${constant('kUpdateAmsgrad')} } as const;
 `;
 

@@ -1,6 +1,14 @@
 // Everything that users import, whatever the platform.
 export * as activations from './activations.ts';
-export { customGradient, grad, grads, valueAndGrad } from './autodiff.ts';
+export {
+  checkpoint,
+  customGradient,
+  grad,
+  grads,
+  type Pullback,
+  valueAndGrad,
+  vjp,
+} from './autodiff.ts';
 export type { BackendInfo, BackendMemory, BackendName } from './backend/backend.ts';
 export * as constraints from './constraints.ts';
 export { type Digits, type DigitsOptions, generateDigits } from './data/digits.ts';

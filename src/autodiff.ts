@@ -2,9 +2,10 @@
 import { NablaError } from './errors.ts';
 import { add } from './ops/arithmetic.ts';
 import { fill } from './ops/creation.ts';
+import { keepDraws, type RandomDraws, repeatDraws } from './ops/random.ts';
 import { reshape } from './ops/shape.ts';
-import { showShape } from './shape.ts';
-import { Tensor } from './tensor.ts';
+import { sameShape, showShape } from './shape.ts';
+import { scope, Tensor } from './tensor.ts';
 
 /** Gradients of an op's inputs from the gradients of its outputs; undefined where there is none. */
 export type Backward = (...gradients: (Tensor | undefined)[]) => (Tensor | undefined)[];
@@ -16,7 +17,13 @@ interface Entry {
   readonly backward: Backward | undefined;
 }
 
-class Tape {
+/** What record() writes to. */
+interface Recorder {
+  tracks(tensor: Tensor): boolean;
+  record(entry: Entry): void;
+}
+
+class Tape implements Recorder {
   readonly entries: Entry[] = [];
   private readonly tracked = new Set<Tensor>();
 
@@ -35,7 +42,7 @@ class Tape {
   }
 }
 
-const tapes: Tape[] = [];
+const tapes: Recorder[] = [];
 
 /**
  * Notes on every open tape how outputs came from inputs. Without `backward` the op is not differentiable, which is an error only
@@ -65,20 +72,28 @@ export function stopRecording<T>(body: () => T): T {
   }
 }
 
+/** Runs `body` with a tape of its own that watches `sources`. */
+function taped<T>(body: () => T, sources: readonly Tensor[]): { tape: Tape; result: T } {
+  const tape = new Tape();
+  for (const source of sources) tape.watch(source);
+  return { tape, result: recordingTo(tape, body) };
+}
+
+function recordingTo<T>(recorder: Recorder, body: () => T): T {
+  tapes.push(recorder);
+  try {
+    return body();
+  } finally {
+    tapes.splice(tapes.lastIndexOf(recorder), 1);
+  }
+}
+
 /** The gradient of a scalar that `body` computes, with respect to `sources`. */
 export function gradientOf<T>(
   body: () => { loss: Tensor; result: T },
   sources: readonly Tensor[],
 ): { result: T; gradients: Tensor[] } {
-  const tape = new Tape();
-  for (const source of sources) tape.watch(source);
-  tapes.push(tape);
-  let computed: { loss: Tensor; result: T };
-  try {
-    computed = body();
-  } finally {
-    tapes.splice(tapes.lastIndexOf(tape), 1);
-  }
+  const { tape, result: computed } = taped(body, sources);
   const { loss, result } = computed;
   if (loss.size !== 1 || loss.dtype !== 'float32') {
     throw new NablaError(
@@ -86,11 +101,12 @@ export function gradientOf<T>(
       `the function must give a float32 scalar, got ${loss.dtype}${showShape(loss.shape)}; reduce it with sum() or mean()`,
     );
   }
-  return { result, gradients: backward(tape, loss, sources) };
+  return { result, gradients: backward(tape, loss, fill(loss.shape, 1), sources) };
 }
 
-function backward(tape: Tape, loss: Tensor, sources: readonly Tensor[]): Tensor[] {
-  const sums = new Map<Tensor, Tensor>([[loss, fill(loss.shape, 1)]]);
+/** Gradients of the sources from the gradient `seed` of `result`. */
+function backward(tape: Tape, result: Tensor, seed: Tensor, sources: readonly Tensor[]): Tensor[] {
+  const sums = new Map<Tensor, Tensor>([[result, seed]]);
   for (const entry of tape.entries.toReversed()) {
     const incoming = entry.outputs.map((output) => sums.get(output));
     if (incoming.every((gradient) => gradient === undefined)) continue;
@@ -131,14 +147,7 @@ export function valueAndGrad(
   f: (...xs: Tensor[]) => Tensor,
 ): (...xs: Tensor[]) => { value: Tensor; gradients: Tensor[] } {
   return (...xs) => {
-    for (const x of xs) {
-      if (!(x instanceof Tensor) || x.dtype !== 'float32') {
-        const got = x instanceof Tensor ? x.toString() : typeof x;
-        throw new NablaError('grad', `arguments must be float32 tensors, got ${got}; use cast(x, 'float32')`);
-      }
-    }
-    // A tensor that is given twice has a gradient in each place.
-    const sources = xs.map((x, i) => (xs.indexOf(x) < i ? reshape(x, x.shape) : x));
+    const sources = sourcesOf('grad', xs);
     const { result, gradients } = gradientOf(() => {
       const value = f(...sources);
       if (!(value instanceof Tensor)) {
@@ -147,6 +156,100 @@ export function valueAndGrad(
       return { loss: value, result: value };
     }, sources);
     return { value: result, gradients };
+  };
+}
+
+/** Arguments to differentiate by; a tensor that is given twice has a gradient in each place. */
+function sourcesOf(where: string, xs: readonly Tensor[]): Tensor[] {
+  for (const x of xs) {
+    if (!(x instanceof Tensor) || x.dtype !== 'float32') {
+      const got = x instanceof Tensor ? x.toString() : typeof x;
+      throw new NablaError(where, `arguments must be float32 tensors, got ${got}; use cast(x, 'float32')`);
+    }
+  }
+  return xs.map((x, i) => (xs.indexOf(x) < i ? reshape(x, x.shape) : x));
+}
+
+/** A function's value, and its vector-Jacobian product. */
+export interface Pullback {
+  readonly value: Tensor;
+  /** Gradients of the arguments from a gradient of the value, of the value's shape. May be called again and again. */
+  readonly pull: (dy: Tensor) => Tensor[];
+}
+
+/**
+ * A function that gives its value, of any shape, and how gradients come back through it: `pull(dy)` is `dy` times the Jacobian for each argument.
+ *
+ * @example vjp((x) => square(x))(tensor([1, 2])).pull(tensor([1, 10])) // [[2, 40]]
+ */
+export function vjp(f: (...xs: Tensor[]) => Tensor): (...xs: Tensor[]) => Pullback {
+  return (...xs) => {
+    const sources = sourcesOf('vjp', xs);
+    const { tape, result: value } = taped(() => f(...sources), sources);
+    if (!(value instanceof Tensor)) {
+      throw new NablaError('vjp', `the function must give a tensor, got ${typeof value}`);
+    }
+    const pull = (dy: Tensor) => {
+      if (!sameShape(dy.shape, value.shape)) {
+        throw new NablaError(
+          'vjp',
+          `the gradient does not fit, got ${dy}, expected ${showShape(value.shape)}`,
+        );
+      }
+      return backward(tape, value, dy, sources);
+    };
+    return { value, pull };
+  };
+}
+
+/** Finds what a function reads of that the open tapes follow, arguments or not. */
+class Probe implements Recorder {
+  readonly found = new Set<Tensor>();
+  private readonly open: readonly Recorder[];
+
+  constructor(open: readonly Recorder[]) {
+    this.open = open;
+  }
+
+  /** Nothing is kept for a gradient now. */
+  tracks(): boolean {
+    return false;
+  }
+
+  record({ inputs }: Entry): void {
+    for (const input of inputs) if (this.open.some((tape) => tape.tracks(input))) this.found.add(input);
+  }
+}
+
+/**
+ * `f`, with nothing of what it computes on the way kept for the gradient: the backward pass computes it again, with the same random numbers.
+ * Trades time for memory. Variables that `f` reads have their gradients too. (Chen et al. 2016, "Training deep nets with sublinear memory cost".)
+ *
+ * @example const block = checkpoint((x) => relu(matMul(relu(matMul(x, w1)), w2)));
+ */
+export function checkpoint(f: (...xs: Tensor[]) => Tensor): (...xs: Tensor[]) => Tensor {
+  return (...xs) => {
+    const open = tapes.splice(0);
+    const probe = new Probe(open);
+    let computed: { result: Tensor; draws: RandomDraws };
+    try {
+      computed = recordingTo(probe, () => keepDraws(() => scope(() => f(...xs))));
+    } finally {
+      tapes.splice(0, tapes.length, ...open);
+    }
+    const { result, draws } = computed;
+    // An argument that is given back is another tensor from here on.
+    const out = recording([result])
+      ? new Tensor(result.shape, result.dtype, result.source, result.constant)
+      : result;
+    const inputs = [...probe.found];
+    if (recording([result]) && !probe.found.has(result)) inputs.push(result);
+    record('checkpoint', [out], inputs, (dy) => {
+      if (dy === undefined) return [];
+      const again = taped(() => repeatDraws(draws, () => f(...xs)), inputs);
+      return backward(again.tape, again.result, dy, inputs);
+    });
+    return out;
   };
 }
 

@@ -4,6 +4,7 @@ import { engine, type Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import type { Graph, Value } from './program/graph.ts';
 import { type Shape, showShape, sizeOf } from './shape.ts';
+import { TensorMethods } from './tensor-methods.ts';
 
 /** Nested arrays as `array()` gives them. */
 export type NestedArray = number | NestedArray[];
@@ -20,7 +21,7 @@ const scopes: Set<Tensor>[] = [];
  * An array of numbers of one dtype. Immutable: ops give new tensors. Its memory is freed by {@link Tensor.dispose}, at the end of a
  * {@link scope}, or some time after it is collected.
  */
-export class Tensor<D extends DType = DType> implements Disposable {
+export class Tensor<D extends DType = DType> extends TensorMethods implements Disposable {
   readonly shape: Shape;
   readonly dtype: D;
   /** Number of elements. */
@@ -33,6 +34,7 @@ export class Tensor<D extends DType = DType> implements Disposable {
 
   /** @internal Use `tensor()`, `zeros()` and their like. */
   constructor(shape: Shape, dtype: D, source: TensorSource, constant?: number) {
+    super();
     this.shape = shape;
     this.dtype = dtype;
     this.size = sizeOf(shape);
@@ -125,7 +127,7 @@ export class Tensor<D extends DType = DType> implements Disposable {
     return this;
   }
 
-  toString(): string {
+  override toString(): string {
     return `Tensor(${this.dtype}${showShape(this.shape)})`;
   }
 }

@@ -51,6 +51,8 @@ enum class UpdateKind : int32_t {
 };
 // kSimpleTanh, kSimpleRelu: h' = activation(sum). Gates of kLstm: input, forget, cell, output; of kGru: update, reset, candidate.
 enum class RnnKind : int32_t { kSimpleTanh, kSimpleRelu, kLstm, kGru, kCount };
+enum class CumulateKind : int32_t { kSum, kProd, kMax, kLogSumExp, kCount };
+enum class ResizeMode : int32_t { kNearest, kBilinear, kCount };
 // Bits of update's flags.
 constexpr int32_t kUpdateNesterov = 1, kUpdateCentered = 2, kUpdateAmsgrad = 4;
 

@@ -125,16 +125,20 @@ export function div(a: TensorLike, b: TensorLike): Tensor {
   ]);
 }
 
-/** The larger of both, elementwise; NaN if either is. Where they are equal the gradient goes to `a`. */
-export function maximum(a: TensorLike, b: TensorLike): Tensor {
+/** The larger of both (or of all), elementwise; NaN if either is. Where they are equal the gradient goes to `a`. */
+export function maximum(a: TensorLike, b: TensorLike, ...more: TensorLike[]): Tensor {
+  const [next, ...rest] = more;
+  if (next !== undefined) return maximum(maximum(a, b), next, ...rest);
   return binary('maximum', a, b, arithmeticType(a, b), 'maximum', 'maximumInt', [
     (dy, x, y) => where(less(x, y), 0, dy),
     (dy, x, y) => where(less(x, y), dy, 0),
   ]);
 }
 
-/** The smaller of both, elementwise; NaN if either is. Where they are equal the gradient goes to `a`. */
-export function minimum(a: TensorLike, b: TensorLike): Tensor {
+/** The smaller of both (or of all), elementwise; NaN if either is. Where they are equal the gradient goes to `a`. */
+export function minimum(a: TensorLike, b: TensorLike, ...more: TensorLike[]): Tensor {
+  const [next, ...rest] = more;
+  if (next !== undefined) return minimum(minimum(a, b), next, ...rest);
   return binary('minimum', a, b, arithmeticType(a, b), 'minimum', 'minimumInt', [
     (dy, x, y) => where(less(y, x), 0, dy),
     (dy, x, y) => where(less(y, x), dy, 0),

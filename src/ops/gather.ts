@@ -3,15 +3,18 @@ import { record } from '../autodiff.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
 import { gatherModes } from '../program/kernels.ts';
-import { sizeOf } from '../shape.ts';
+import { normalizeAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
 import { cast } from './compare.ts';
+import { MapBuilder } from './map.ts';
 import { reshape } from './shape.ts';
 
-/** The rows of `table` (its first dimension) that `indices` (int32, any shape) name. */
-export function gather(table: Tensor, indices: Tensor): Tensor {
+/** The rows of `table` (or slices along another `axis`) that `indices` (int32, any shape) name; they take the place of that axis. */
+export function gather(table: Tensor, indices: Tensor, axis = 0): Tensor {
   if (table.rank === 0) throw new NablaError('gather', 'a scalar has no rows, got a table of shape []');
+  const at = normalizeAxis('gather', axis, table.rank);
+  if (at > 0) return gatherAlong(table, cast(indices, 'int32'), at);
   const rowShape = table.shape.slice(1);
   const rowSize = sizeOf(rowShape);
   const wanted = cast(indices, 'int32');
@@ -27,6 +30,27 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
     dy && reshape(scatterAdd(dy, wanted, table.shape[0]!, rowSize), table.shape),
   ]);
   return out;
+}
+
+/** Rows of `[outer, count]` rows: each of `outer` has the same indices. */
+function gatherAlong(table: Tensor, indices: Tensor, axis: number): Tensor {
+  const lead = table.shape.slice(0, axis);
+  const outer = sizeOf(lead);
+  const count = table.shape[axis]!;
+  const b = new MapBuilder('gather');
+  const index = b.load(reshape(indices, [1, indices.size]), 'int');
+  const int = (value: number) => b.constant(value, 'int');
+  const first = b.op('mulInt', b.op('floorDivInt', b.index(), int(indices.size)), int(count));
+  // An index that is out of range must not land in the next row.
+  const bad = b.op('orInt', b.op('lessInt', index, int(0)), b.op('lessEqualInt', int(count), index));
+  b.op('selectInt', bad, int(-1), b.op('addInt', first, index));
+  const rows = b.build('int32', [outer, indices.size]);
+  const rest = table.shape.slice(axis + 1);
+  return reshape(gather(reshape(table, [outer * count, ...rest]), rows), [
+    ...lead,
+    ...indices.shape,
+    ...rest,
+  ]);
 }
 
 /** A float32 table `[rows, rowSize]` of zeros, with the rows of `source` added where `indices` say, in their order. */

@@ -83,6 +83,8 @@ export {
   zeros,
   zerosLike,
 } from './creation.ts';
+export { cummax, cumprod, cumsum, logCumsumExp } from './cumulate.ts';
+export { einsum, tensordot } from './einsum.ts';
 export { gather, oneHot } from './gather.ts';
 export { dot, type MatMulOptions, matMul, outer } from './linalg.ts';
 export type { TensorLike } from './map.ts';
@@ -97,6 +99,23 @@ export {
   unitNormalize,
 } from './normalize.ts';
 export {
+  addN,
+  clipByGlobalNorm,
+  clipByNorm,
+  countNonZero,
+  erfc,
+  exp2,
+  hypot,
+  isInf,
+  log2,
+  log10,
+  logAddExp,
+  moments,
+  nanToNum,
+  sinc,
+} from './numeric.ts';
+export { randomCategorical, randomPermutation, shuffle } from './permute.ts';
+export {
   avgPool1d,
   avgPool2d,
   avgPool3d,
@@ -105,6 +124,7 @@ export {
   maxPool3d,
   type PoolOptions,
 } from './pool.ts';
+export { qr } from './qr.ts';
 export {
   randomBernoulli,
   randomInt,
@@ -113,6 +133,22 @@ export {
   setSeed,
   truncatedNormal,
 } from './random.ts';
+export {
+  type Bound,
+  diag,
+  diagonal,
+  meshgrid,
+  moveAxis,
+  type PadMode,
+  repeat,
+  roll,
+  stridedSlice,
+  swapAxes,
+  trace,
+  tril,
+  triu,
+  unstack,
+} from './rearrange.ts';
 export {
   type Axis,
   all,
@@ -130,7 +166,9 @@ export {
   sumSquares,
   variance,
 } from './reduce.ts';
+export { resizeBilinear, resizeNearestNeighbor } from './resize.ts';
 export { type RnnKind, type RnnOptions, type RnnResult, rnn } from './rnn.ts';
+export { bincount, gatherND, scatterND, takeAlongAxis, tensorScatterAdd } from './scatter.ts';
 export {
   broadcastTo,
   concat,
@@ -146,6 +184,7 @@ export {
   tile,
   transpose,
 } from './shape.ts';
+export { argsort, inTopK, type Sorted, searchSorted, sort, topK, type Unique, unique } from './sort.ts';
 export {
   abs,
   acos,

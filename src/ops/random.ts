@@ -78,8 +78,43 @@ export interface RandomSource {
 const eagerStream = 0x7fffffff;
 const advancing = new WeakSet<object>();
 
+/** The sources that a function drew from, in order. */
+export type RandomDraws = readonly RandomSource[];
+
+// While a function runs whose draws are kept, or given again.
+const keeping: RandomSource[][] = [];
+const repeating: RandomSource[][] = [];
+
+/** Runs `body` and notes what it draws from, so that it can be run again with the same numbers. */
+export function keepDraws<T>(body: () => T): { result: T; draws: RandomDraws } {
+  const draws: RandomSource[] = [];
+  keeping.push(draws);
+  try {
+    return { result: body(), draws };
+  } finally {
+    keeping.pop();
+  }
+}
+
+/** Runs `body` with the draws of its first run. */
+export function repeatDraws<T>(draws: RandomDraws, body: () => T): T {
+  repeating.push([...draws]);
+  try {
+    return body();
+  } finally {
+    repeating.pop();
+  }
+}
+
 /** A source for one random op. In a trace the program advances the generator once, at its end. */
 export function randomSource(_like?: Tensor): RandomSource {
+  const source = repeating.at(-1)?.shift() ?? newSource();
+  for (const draws of keeping) draws.push(source);
+  if (keeping.length > 0) source.state.keep();
+  return source;
+}
+
+function newSource(): RandomSource {
   const state = generatorState();
   const graph = tracing();
   if (graph !== undefined) {
@@ -120,7 +155,8 @@ function draw(name: string, shape: Shape, dtype: 'float32' | 'int32' | 'bool', b
   });
   const drawn = builder.build(dtype, shape);
   // Copies of the state that were made for this draw; in a trace it is the generator's own.
-  if (tracing() === undefined) for (const state of states) state.dispose();
+  const needed = keeping.length > 0 || repeating.length > 0;
+  if (tracing() === undefined && !needed) for (const state of states) state.dispose();
   return drawn;
 }
 

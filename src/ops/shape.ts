@@ -18,6 +18,7 @@ import type { Tensor } from '../tensor.ts';
 import { emit, emitParts, type KernelCall, view } from '../trace.ts';
 import { sumTo } from './arithmetic.ts';
 import { fill } from './creation.ts';
+import { type PadMode, padWithOwn } from './rearrange.ts';
 
 /** The same numbers in another shape; one dimension may be -1 and is worked out. No copy. */
 export function reshape<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
@@ -64,14 +65,15 @@ export function squeeze<D extends DType>(x: Tensor<D>, axis?: number | readonly 
   );
 }
 
-/** A strided walk over the input: the general form of the copy kernel's reading side. */
-interface Walk {
+/** A strided walk over a tensor: the general form of the copy kernel's reading side. */
+export interface Walk {
   readonly shape: readonly number[];
   readonly strides: readonly number[];
   readonly offset: number;
 }
 
-function gatherStrided<D extends DType>(where: string, x: Tensor<D>, walk: Walk): Tensor<D> {
+/** The elements on a walk. Without a gradient: the ops that use it record theirs. */
+export function gatherStrided<D extends DType>(where: string, x: Tensor<D>, walk: Walk): Tensor<D> {
   const { shape, strides, offset } = walk;
   // The rule looks at both ends of the walk, which an empty one does not have.
   const start = sizeOf(shape) === 0 ? 0 : offset;
@@ -159,8 +161,12 @@ export function slice<D extends DType>(
   return out;
 }
 
-/** Surrounded by `value`: `[before, after]` for each dimension. */
-export function pad(x: Tensor, paddings: readonly (readonly [number, number])[], value = 0): Tensor {
+/** Surrounded by `value` (default 0), or by numbers of its own: `[before, after]` for each dimension. */
+export function pad(
+  x: Tensor,
+  paddings: readonly (readonly [number, number])[],
+  value: number | PadMode = 0,
+): Tensor {
   const good =
     paddings.length === x.rank && paddings.every((p) => p.every((n) => Number.isInteger(n) && n >= 0));
   if (!good) {
@@ -169,6 +175,7 @@ export function pad(x: Tensor, paddings: readonly (readonly [number, number])[],
       `bad paddings, got ${JSON.stringify(paddings)}, expected ${x.rank} pairs of integers >= 0`,
     );
   }
+  if (typeof value === 'string') return padWithOwn(x, paddings, value);
   const shape = x.shape.map((dim, i) => dim + paddings[i]![0] + paddings[i]![1]);
   const out = assemble('pad', shape, value, [{ part: x, begin: paddings.map(([before]) => before) }]);
   record('pad', [out], [x], (dy) => [

@@ -29,6 +29,10 @@ export const kernels = {
   normalizeGrad: { opcode: 18, operands: ['dx', 'dscale?', 'doffset?', 'dy', 'input', 'mean?', 'rstd', 'scale?'], attributes: ['rows', 'columns'] },
   attention: { opcode: 19, operands: ['out', 'logSumExp?', 'q', 'k', 'v', 'mask?'], attributes: ['batch', 'heads', 'kvHeads', 'queries', 'keys', 'dim', 'valueDim', 'qRow', 'qOffset', 'kRow', 'kOffset', 'vRow', 'vOffset', 'maskBatch', 'maskHeads', 'causal', 'scale:f'] },
   attentionGrad: { opcode: 20, operands: ['dq', 'dk?', 'dv?', 'q', 'k', 'v', 'out', 'logSumExp', 'dout', 'mask?'], attributes: ['batch', 'heads', 'kvHeads', 'queries', 'keys', 'dim', 'valueDim', 'qRow', 'qOffset', 'kRow', 'kOffset', 'vRow', 'vOffset', 'maskBatch', 'maskHeads', 'causal', 'scale:f'] },
+  cumulate: { opcode: 21, operands: ['out', 'input'], attributes: ['kind', 'outer', 'count', 'inner', 'exclusive', 'reverse'] },
+  sort: { opcode: 22, operands: ['values?', 'indices?', 'input'], attributes: ['rows', 'columns', 'descending'] },
+  resize: { opcode: 23, operands: ['out', 'input'], attributes: ['mode', 'batch', 'inH', 'inW', 'channels', 'outH', 'outW', 'alignCorners', 'halfPixelCenters'] },
+  resizeGrad: { opcode: 24, operands: ['dInput', 'dOut'], attributes: ['mode', 'batch', 'inH', 'inW', 'channels', 'outH', 'outW', 'alignCorners', 'halfPixelCenters'] },
 } as const;
 export type KernelName = keyof typeof kernels;
 
@@ -157,5 +161,15 @@ export const updateKinds = {
   nadam: 7,
   ftrl: 8,
   lion: 9,
+} as const;
+export const cumulateKinds = {
+  sum: 0,
+  prod: 1,
+  max: 2,
+  logSumExp: 3,
+} as const;
+export const resizeModes = {
+  nearest: 0,
+  bilinear: 1,
 } as const;
 export const updateFlags = { nesterov: 1, centered: 2, amsgrad: 4 } as const;

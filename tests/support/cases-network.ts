@@ -262,15 +262,21 @@ const gatherCases: readonly Case[] = [
       [[40, 28], [257]],
     ] as readonly (readonly [Shape, Shape])[]
   ).flatMap(([table, wanted]) => [
-    makeCase('gather', `[${table}] by [${wanted}]`, [arg(table), index(wanted, table[0]!)], ops.gather, {
-      ...exact,
-      gradient: true,
-    }),
+    makeCase(
+      'gather',
+      `[${table}] by [${wanted}]`,
+      [arg(table), index(wanted, table[0]!)],
+      (t, i) => ops.gather(t, i),
+      {
+        ...exact,
+        gradient: true,
+      },
+    ),
     makeCase(
       'gather',
       `[${table}] by [${wanted}] uint8`,
       [arg(table, { dtype: 'uint8', high: 256, offset: 1 }), index(wanted, table[0]!)],
-      ops.gather,
+      (t, i) => ops.gather(t, i),
       exact,
     ),
   ]),
@@ -278,7 +284,7 @@ const gatherCases: readonly Case[] = [
     'gather',
     'float indices',
     [arg([5, 3]), arg([4], { values: [0, 4, 2.7, 1], fixed: true })],
-    ops.gather,
+    (t, i) => ops.gather(t, i),
     exact,
   ),
   ...[1, 2, 10, 17].flatMap((count) => [

@@ -3,9 +3,11 @@ import type { Tensor } from '../../src/tensor.ts';
 import type { Case } from './case.ts';
 import { arithmeticCases } from './cases-arithmetic.ts';
 import { attentionCases } from './cases-attention.ts';
+import { composeCases } from './cases-compose.ts';
 import { convolutionCases } from './cases-conv.ts';
 import { creationCases } from './cases-creation.ts';
 import { networkCases } from './cases-network.ts';
+import { orderCases } from './cases-order.ts';
 import { recurrentCases } from './cases-recurrent.ts';
 import { reduceCases } from './cases-reduce.ts';
 import { shapeCases } from './cases-shape.ts';
@@ -21,6 +23,8 @@ export const cases: readonly Case[] = [
   ...creationCases,
   ...convolutionCases,
   ...attentionCases,
+  ...orderCases,
+  ...composeCases,
 ];
 
 /** The cases by op, in the table's order. */
