@@ -1,4 +1,5 @@
-// A GPT that writes Shakespeare character by character, as `npm run example:transformer`: nanoGPT's CPU configuration.
+// A GPT that writes Shakespeare character by character, as `npm run example:transformer`: nanoGPT's CPU configuration, with
+// rotary positions besides the learned ones.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -59,14 +60,15 @@ const [train, held] = [codes.subarray(0, cut), codes.subarray(cut)];
 function windows(source: Int32Array, starts: readonly number[]) {
   const take = (shift: number) => {
     const rows = new Int32Array(starts.length * time);
-    starts.forEach((start, i) => rows.set(source.subarray(start + shift, start + shift + time), i * time));
+    starts.forEach((start, i) => {
+      rows.set(source.subarray(start + shift, start + shift + time), i * time);
+    });
     return tensor(rows, [starts.length, time]).keep();
   };
   return { x: take(0), y: take(1) };
 }
 
-const anywhere = (count: number) =>
-  Array.from({ length: count }, () => random.int(train.length - time));
+const anywhere = (count: number) => Array.from({ length: count }, () => random.int(train.length - time));
 const everywhere = Array.from({ length: Math.floor((held.length - 1) / time) }, (_, i) => i * time);
 
 // GPT-2's initial values: products that end in a shortcut are smaller, so that the sum over the blocks is not.
@@ -83,6 +85,7 @@ const block = () =>
     numHeads: heads,
     useCausalMask: true,
     useBias: false,
+    rotary: true,
     kernelInitializer: initializer(0.02),
     outputInitializer: initializer(0.02 / Math.sqrt(2 * blocks)),
   });
@@ -119,7 +122,10 @@ model.summary();
 
 // In rounds, each on fresh windows; between them a look at a part of the text that is held back.
 const round = 250;
-const glimpse = windows(held, everywhere.filter((_, i) => i % 10 === 0));
+const glimpse = windows(
+  held,
+  everywhere.filter((_, i) => i % 10 === 0),
+);
 const curve: { iteration: number; loss: number; validationLoss: number }[] = [];
 let seconds = 0;
 for (let done = 0; done < iterations; ) {
@@ -129,7 +135,12 @@ for (let done = 0; done < iterations; ) {
     if (!process.stdout.isTTY || (step + 1) % 10 !== 0) return;
     process.stdout.write(`\riteration ${done + step + 1}/${iterations}, loss ${logs.loss!.toFixed(3)} `);
   };
-  const history = await model.fit(x, y, { batchSize, shuffle: false, verbose: 0, callbacks: [{ onBatchEnd }] });
+  const history = await model.fit(x, y, {
+    batchSize,
+    shuffle: false,
+    verbose: 0,
+    callbacks: [{ onBatchEnd }],
+  });
   x.dispose();
   y.dispose();
   done += steps;
@@ -157,9 +168,14 @@ function write(gpt: Model, start: string, length: number): string {
   const written = Array.from(start, (letter) => numberOf.get(letter)!);
   for (let i = 0; i < length; i++) {
     const seen = written.slice(-time);
-    const input = tensor(Int32Array.from({ length: time }, (_, t) => seen[t] ?? 0), [1, time]);
+    const input = tensor(
+      Int32Array.from({ length: time }, (_, t) => seen[t] ?? 0),
+      [1, time],
+    );
     const output = gpt.predictOnBatch(input);
-    const logits = output.dataSync().subarray((seen.length - 1) * alphabet.length, seen.length * alphabet.length);
+    const logits = output
+      .dataSync()
+      .subarray((seen.length - 1) * alphabet.length, seen.length * alphabet.length);
     written.push(draw(logits, Number(args.temperature), Number(args['top-k'])));
     input.dispose();
     output.dispose();

@@ -67,7 +67,11 @@ export type ActivationLike = ActivationName | Activation;
 /** The activation that a name or function means. */
 export function getActivation(where: string, like: ActivationLike): Activation {
   if (typeof like === 'function') return like;
-  return resolveName<Activation>(where, 'activation', like, activations, { swish: 'silu', hardSwish: 'hardSilu', hard_swish: 'hardSilu' });
+  return resolveName<Activation>(where, 'activation', like, activations, {
+    swish: 'silu',
+    hardSwish: 'hardSilu',
+    hard_swish: 'hardSilu',
+  });
 }
 
 /** The name that a summary or a saved model shows. */

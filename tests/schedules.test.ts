@@ -16,10 +16,15 @@ interface ScheduleCase {
 }
 
 describe('schedules as in Keras', () => {
-  for (const { name, options, steps, rates } of fixture<{ schedules: ScheduleCase[] }>('schedules').schedules) {
+  for (const { name, options, steps, rates } of fixture<{ schedules: ScheduleCase[] }>('schedules')
+    .schedules) {
     it(`${name} ${JSON.stringify(options)}`, () => {
       const schedule = (schedules[name] as (options: object) => Schedule)(options);
-      close(steps.map((step) => schedule.at(step)), rates, { rtol: 1e-5, atol: 1e-7 });
+      close(
+        steps.map((step) => schedule.at(step)),
+        rates,
+        { rtol: 1e-5, atol: 1e-7 },
+      );
     });
   }
 
@@ -27,12 +32,20 @@ describe('schedules as in Keras', () => {
     const schedule = schedules.oneCycle({ maxLearningRate: 0.1, totalSteps: 10 });
     // torch.optim.lr_scheduler.OneCycleLR(SGD, max_lr=0.1, total_steps=10)
     const rates = [0.004, 0.052, 0.1, 0.0950484, 0.0811745, 0.0611261, 0.0388743, 0.0188259, 0.004952, 4e-7];
-    close(rates.map((_, step) => schedule.at(step)), rates, { rtol: 1e-4, atol: 1e-6 });
+    close(
+      rates.map((_, step) => schedule.at(step)),
+      rates,
+      { rtol: 1e-4, atol: 1e-6 },
+    );
   });
 
   it('stepDecay falls at each multiple', () => {
     const schedule = schedules.stepDecay({ initialLearningRate: 1, decaySteps: 3 });
-    close([0, 2, 3, 5, 6].map((step) => schedule.at(step)), [1, 1, 0.1, 0.1, 0.01], { rtol: 1e-12, atol: 0 });
+    close(
+      [0, 2, 3, 5, 6].map((step) => schedule.at(step)),
+      [1, 1, 0.1, 0.1, 0.01],
+      { rtol: 1e-12, atol: 0 },
+    );
   });
 
   it('refuse what makes no sense', () => {
@@ -65,9 +78,11 @@ describeBackends(
       const model = sequential({ layers: [layers.dense({ units: 1, inputShape: [1] })] });
       const learningRate = schedules.constant(0.1);
       model.compile({ optimizer: optimizers.sgd({ learningRate }), loss: 'mse' });
-      const callbacks = [{ onEpochBegin: (_: number, control: { learningRate: number }) => void (control.learningRate = 1) }];
+      const onEpochBegin = (_: number, control: { learningRate: number }) => {
+        control.learningRate = 1;
+      };
       await assert.rejects(
-        model.fit(ones([4, 1]), ones([4, 1]), { verbose: 0, callbacks }),
+        model.fit(ones([4, 1]), ones([4, 1]), { verbose: 0, callbacks: [{ onEpochBegin }] }),
         /follows the schedule constant/,
       );
     });

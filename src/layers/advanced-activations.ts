@@ -98,7 +98,9 @@ export class Prelu extends Elementwise {
     const fits =
       alpha === undefined ||
       (alpha.rank === inputShape.length &&
-        alpha.shape.every((dim, i) => dim === inputShape[i] || (dim === 1 && options.sharedAxes !== undefined)));
+        alpha.shape.every(
+          (dim, i) => dim === inputShape[i] || (dim === 1 && options.sharedAxes !== undefined),
+        ));
     if (!fits) {
       throw new NablaError(
         this.name,

@@ -217,7 +217,8 @@ export class MultiHeadAttention extends Layer {
       const kv = product(value, [this.key, this.value]);
       return this.outputOf(fusedCrossAttention(q, kv, { heads, kvHeads, dim, valueDim }, options));
     }
-    const apart = (x: Tensor, count: number, width: number) => reshape(x, [...x.shape.slice(0, 2), count, width]);
+    const apart = (x: Tensor, count: number, width: number) =>
+      reshape(x, [...x.shape.slice(0, 2), count, width]);
     const k = apart(product(key, [this.key]), kvHeads, dim);
     const v = apart(product(value, [this.value]), kvHeads, valueDim);
     const out = scaledDotProductAttention(this.turned(apart(q, heads, dim)), this.turned(k), v, options);

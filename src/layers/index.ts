@@ -1,4 +1,28 @@
 // The public names of the layers.
+
+export {
+  Elu,
+  type EluOptions,
+  elu,
+  LeakyRelu,
+  type LeakyReluOptions,
+  leakyReLU,
+  Prelu,
+  type PreluOptions,
+  prelu,
+  Relu,
+  type ReluOptions,
+  reLU,
+  SoftmaxLayer,
+  type SoftmaxOptions,
+  softmax,
+} from './advanced-activations.ts';
+export {
+  type AttendOptions,
+  MultiHeadAttention,
+  type MultiHeadAttentionOptions,
+  multiHeadAttention,
+} from './attention.ts';
 export {
   ActivationLayer,
   type ActivationOptions,
@@ -15,11 +39,33 @@ export {
 export { Dense, type DenseOptions, dense } from './dense.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
-  type AttendOptions,
-  MultiHeadAttention,
-  type MultiHeadAttentionOptions,
-  multiHeadAttention,
-} from './attention.ts';
+  add,
+  average,
+  Concatenate,
+  type ConcatenateOptions,
+  concatenate,
+  Dot,
+  dot,
+  ElementwiseMerge,
+  MergeLayer,
+  maximum,
+  minimum,
+  multiply,
+  subtract,
+} from './merge.ts';
+export {
+  AlphaDropout,
+  alphaDropout,
+  GaussianDropout,
+  GaussianNoise,
+  type GaussianNoiseOptions,
+  gaussianDropout,
+  gaussianNoise,
+  SpatialDropout,
+  spatialDropout1d,
+  spatialDropout2d,
+  spatialDropout3d,
+} from './noise.ts';
 export {
   type AffineOptions,
   BatchNormalization,
@@ -52,50 +98,5 @@ export {
   tiedProjection,
   tokenAndPositionEmbedding,
 } from './position.ts';
-export { TransformerBlock, type TransformerBlockOptions, transformerBlock } from './transformer.ts';
-export {
-  Elu,
-  type EluOptions,
-  elu,
-  LeakyRelu,
-  type LeakyReluOptions,
-  leakyReLU,
-  Prelu,
-  type PreluOptions,
-  prelu,
-  Relu,
-  type ReluOptions,
-  reLU,
-  SoftmaxLayer,
-  type SoftmaxOptions,
-  softmax,
-} from './advanced-activations.ts';
-export {
-  AlphaDropout,
-  alphaDropout,
-  GaussianDropout,
-  GaussianNoise,
-  type GaussianNoiseOptions,
-  gaussianDropout,
-  gaussianNoise,
-  SpatialDropout,
-  spatialDropout1d,
-  spatialDropout2d,
-  spatialDropout3d,
-} from './noise.ts';
-export {
-  add,
-  average,
-  Concatenate,
-  type ConcatenateOptions,
-  concatenate,
-  Dot,
-  dot,
-  ElementwiseMerge,
-  MergeLayer,
-  maximum,
-  minimum,
-  multiply,
-  subtract,
-} from './merge.ts';
 export { SymbolicTensor } from './symbolic.ts';
+export { TransformerBlock, type TransformerBlockOptions, transformerBlock } from './transformer.ts';

@@ -291,7 +291,9 @@ export class GroupNormalization extends Affine {
     const cut = reshape(cast(x, 'float32'), [batch, positions, groups, channels / groups]);
     // With one group, or one position, a group's numbers lie together already.
     const together = groups === 1 || positions === 1;
-    const grouped = together ? reshape(cut, [batch, groups, positions, channels / groups]) : transpose(cut, [0, 2, 1, 3]);
+    const grouped = together
+      ? reshape(cut, [batch, groups, positions, channels / groups])
+      : transpose(cut, [0, 2, 1, 3]);
     const normal = layerNormalize(grouped, { epsilon: this.epsilon, dims: 2 });
     const back = reshape(together ? normal : transpose(normal, [0, 2, 1, 3]), x.shape);
     const scaled = this.gamma === undefined ? back : mul(back, this.gamma);

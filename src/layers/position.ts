@@ -44,13 +44,20 @@ export class PositionEmbedding extends Layer {
 
   protected override build(inputShape: Shape): void {
     const { sequenceLength, initializer = 'glorotUniform' } = this.options;
-    this.positions = this.addWeight({ name: 'embeddings', shape: [sequenceLength, inputShape[1]!], initializer });
+    this.positions = this.addWeight({
+      name: 'embeddings',
+      shape: [sequenceLength, inputShape[1]!],
+      initializer,
+    });
   }
 
   override computeOutputShape(inputShape: Shape): number[] {
     const wanted = this.builtShape?.[1];
     if (inputShape.length !== 2 || (wanted !== undefined && wanted !== inputShape[1])) {
-      throw new NablaError(this.name, `expected samples [time, ${wanted ?? 'width'}], got ${showShape(inputShape)}`);
+      throw new NablaError(
+        this.name,
+        `expected samples [time, ${wanted ?? 'width'}], got ${showShape(inputShape)}`,
+      );
     }
     checkLength(this.name, inputShape[0]!, this.options.sequenceLength);
     return [...inputShape];
@@ -89,7 +96,10 @@ export class SinePositionEncoding extends Layer {
     super(options);
     this.base = options.maxWavelength ?? 10000;
     if (!(this.base > 0)) {
-      throw new NablaError(this.name, `bad maxWavelength, got ${describe(this.base)}, expected a number above 0`);
+      throw new NablaError(
+        this.name,
+        `bad maxWavelength, got ${describe(this.base)}, expected a number above 0`,
+      );
     }
   }
 
@@ -145,7 +155,11 @@ export class TokenAndPositionEmbedding extends Layer {
     const { vocabularySize, sequenceLength, embeddingDim } = this.options;
     const { embeddingsInitializer: initializer = 'randomUniform' } = this.options;
     this.tokens = this.addWeight({ name: 'tokens', shape: [vocabularySize, embeddingDim], initializer });
-    this.positions = this.addWeight({ name: 'positions', shape: [sequenceLength, embeddingDim], initializer });
+    this.positions = this.addWeight({
+      name: 'positions',
+      shape: [sequenceLength, embeddingDim],
+      initializer,
+    });
   }
 
   /** Number of tokens and width of their vectors. */
@@ -156,14 +170,20 @@ export class TokenAndPositionEmbedding extends Layer {
   /** The table of the tokens' vectors, `[vocabularySize, embeddingDim]`. */
   get table(): Variable<'float32'> {
     if (this.tokens === undefined) {
-      throw new NablaError(this.name, 'the table does not exist yet; place this layer before those that use it');
+      throw new NablaError(
+        this.name,
+        'the table does not exist yet; place this layer before those that use it',
+      );
     }
     return this.tokens;
   }
 
   override computeOutputShape(inputShape: Shape): number[] {
     if (inputShape.length !== 1) {
-      throw new NablaError(this.name, `expected samples [time] of token numbers, got ${showShape(inputShape)}`);
+      throw new NablaError(
+        this.name,
+        `expected samples [time] of token numbers, got ${showShape(inputShape)}`,
+      );
     }
     checkLength(this.name, inputShape[0]!, this.options.sequenceLength);
     return [inputShape[0]!, this.options.embeddingDim];
@@ -179,7 +199,9 @@ export class TokenAndPositionEmbedding extends Layer {
  *
  * @example layers.tokenAndPositionEmbedding({ vocabularySize: 65, sequenceLength: 64, embeddingDim: 128, inputShape: [64] })
  */
-export function tokenAndPositionEmbedding(options: TokenAndPositionEmbeddingOptions): TokenAndPositionEmbedding {
+export function tokenAndPositionEmbedding(
+  options: TokenAndPositionEmbeddingOptions,
+): TokenAndPositionEmbedding {
   return new TokenAndPositionEmbedding(options);
 }
 

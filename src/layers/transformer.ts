@@ -119,7 +119,9 @@ export class TransformerBlock extends Layer {
 
   private norm(): Layer {
     const { normalization = 'layer', epsilon = 1e-5, useBias = true } = this.options;
-    return normalization === 'rms' ? rmsNormalization({ epsilon }) : layerNormalization({ epsilon, center: useBias });
+    return normalization === 'rms'
+      ? rmsNormalization({ epsilon })
+      : layerNormalization({ epsilon, center: useBias });
   }
 
   protected override call(x: Tensor, context: CallContext): Tensor {

@@ -209,11 +209,7 @@ function applyGradients(
 function learningRate(graph: Graph, memory: TrainingMemory, optimizer: Optimizer): Value {
   const place = { storage: memory.scalars, byteOffset: 0 };
   if (optimizer.schedule === undefined) return graph.external(place, [1], 'float32');
-  const row = graph.external(
-    { storage: memory.counters, byteOffset: counterIndex.logRow * 4 },
-    [1],
-    'int32',
-  );
+  const row = graph.external({ storage: memory.counters, byteOffset: counterIndex.logRow * 4 }, [1], 'int32');
   const out = new Value([1], 'float32', { kind: 'node' });
   graph.add({
     kernel: 'gather',

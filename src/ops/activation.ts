@@ -51,11 +51,16 @@ const tensors: Algebra<Tensor> = {
 };
 
 function registers(builder: MapBuilder): Algebra<Register> {
-  const on = (value: Register | number) => (typeof value === 'number' ? builder.constant(value, 'float') : value);
-  const binary = (name: 'add' | 'sub' | 'mul' | 'div' | 'minimum' | 'maximum') => (a: Register | number, b: Register | number) =>
-    builder.op(name, on(a), on(b));
-  const unary = (name: 'abs' | 'neg' | 'square' | 'sqrt' | 'exp' | 'expm1' | 'erf' | 'tanh' | 'sigmoid' | 'softplus') => (a: Register) =>
-    builder.op(name, a);
+  const on = (value: Register | number) =>
+    typeof value === 'number' ? builder.constant(value, 'float') : value;
+  const binary =
+    (name: 'add' | 'sub' | 'mul' | 'div' | 'minimum' | 'maximum') =>
+    (a: Register | number, b: Register | number) =>
+      builder.op(name, on(a), on(b));
+  const unary =
+    (name: 'abs' | 'neg' | 'square' | 'sqrt' | 'exp' | 'expm1' | 'erf' | 'tanh' | 'sigmoid' | 'softplus') =>
+    (a: Register) =>
+      builder.op(name, a);
   return {
     add: binary('add'),
     sub: binary('sub'),
@@ -137,7 +142,8 @@ const geluTanh: Formula = {
 };
 
 /** `x * P(X <= x)` for a standard normal X (Hendrycks and Gimpel 2016); `approximate` takes the tanh form. Default exact. */
-export const gelu = (x: TensorLike, approximate = false): Tensor => activate(approximate ? geluTanh : geluExact, x);
+export const gelu = (x: TensorLike, approximate = false): Tensor =>
+  activate(approximate ? geluTanh : geluExact, x);
 
 const siluFormula: Formula = {
   name: 'silu',
@@ -175,7 +181,8 @@ const exponentialTail = (name: string, scale: number, alpha: number, width: numb
 /** x, below 0 `alpha * (exp(x) - 1)` (Clevert et al. 2016). Default alpha 1. */
 export const elu = (x: TensorLike, alpha = 1): Tensor => activate(exponentialTail('elu', 1, alpha, 1), x);
 /** x, below 0 `alpha * (exp(x / alpha) - 1)` (Barron 2017). Default alpha 1. */
-export const celu = (x: TensorLike, alpha = 1): Tensor => activate(exponentialTail('celu', 1, alpha, alpha), x);
+export const celu = (x: TensorLike, alpha = 1): Tensor =>
+  activate(exponentialTail('celu', 1, alpha, alpha), x);
 const seluFormula = exponentialTail('selu', 1.0507009873554805, 1.6732632423543772, 1);
 /** The scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al. 2017). */
 export const selu = (x: TensorLike): Tensor => activate(seluFormula, x);
@@ -194,7 +201,11 @@ export const leakyRelu = (x: TensorLike, negativeSlope = 0.2): Tensor =>
 /** `x` limited to `[low, high]`, scaled: the value of the straight pieces between. */
 const ramp = (name: string, low: number, high: number, rate: number, offset: number): Formula => ({
   name,
-  value: (o, x) => o.maximum(o.minimum(o.add(o.mul(x, rate), offset), low * rate + offset + (high - low) * rate), low * rate + offset),
+  value: (o, x) =>
+    o.maximum(
+      o.minimum(o.add(o.mul(x, rate), offset), low * rate + offset + (high - low) * rate),
+      low * rate + offset,
+    ),
   slope: (o, x) => o.below(x, high, o.below(o.neg(x), -low, rate, 0), 0),
 });
 

@@ -66,7 +66,10 @@ export function scaledDotProductAttention(
   const where = placeName('attention');
   for (const [label, tensor] of Object.entries({ q, k, v })) {
     if (tensor.rank === 4 && tensor.dtype === 'float32') continue;
-    throw new NablaError(where, `${label} does not fit, got ${tensor}, expected float32[batch, time, heads, dim]`);
+    throw new NablaError(
+      where,
+      `${label} does not fit, got ${tensor}, expected float32[batch, time, heads, dim]`,
+    );
   }
   const [batch, queries, heads, dim] = q.shape as [number, number, number, number];
   const [, keys, kvHeads, valueDim] = v.shape as [number, number, number, number];
@@ -208,11 +211,17 @@ function attendInParts(sizes: Sizes, places: Places, options: PartOptions): Tens
   const { batch, heads, kvHeads, queries, keys, dim, valueDim } = sizes;
   const headsFirst = (place: Place, time: number, count: number, width: number): Tensor => {
     const rows = reshape(place.tensor, [batch, time, place.row]);
-    const part = count * width === place.row ? rows : slice(rows, [0, 0, place.offset], [-1, -1, count * width]);
+    const part =
+      count * width === place.row ? rows : slice(rows, [0, 0, place.offset], [-1, -1, count * width]);
     const apart = transpose(reshape(part, [batch, time, count, width]), [0, 2, 1, 3]);
     if (count === heads) return apart;
     const group = [batch, count, heads / count, time, width];
-    return reshape(broadcastTo(reshape(apart, [batch, count, 1, time, width]), group), [batch, heads, time, width]);
+    return reshape(broadcastTo(reshape(apart, [batch, count, 1, time, width]), group), [
+      batch,
+      heads,
+      time,
+      width,
+    ]);
   };
   const q = headsFirst(places.q, queries, heads, dim);
   const k = headsFirst(places.k, keys, kvHeads, dim);

@@ -1,4 +1,24 @@
 // The public names of the tensor ops.
+
+export {
+  celu,
+  elu,
+  gelu,
+  hardShrink,
+  hardSigmoid,
+  hardSilu,
+  hardTanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  relu6,
+  selu,
+  silu,
+  softShrink,
+  softsign,
+  squareplus,
+  tanhShrink,
+} from './activation.ts';
 export {
   add,
   atan2,
@@ -12,6 +32,17 @@ export {
   squaredDifference,
   sub,
 } from './arithmetic.ts';
+export {
+  type AttentionOptions,
+  causalMask,
+  type FusedHeads,
+  fusedCrossAttention,
+  fusedSelfAttention,
+  type RotaryOptions,
+  rotaryEmbedding,
+  scaledDotProductAttention,
+  sinusoidalPositions,
+} from './attention.ts';
 export {
   cast,
   equal,
@@ -45,6 +76,15 @@ export { gather, oneHot } from './gather.ts';
 export { dot, type MatMulOptions, matMul, outer } from './linalg.ts';
 export type { TensorLike } from './map.ts';
 export { dropout, logSoftmax, softmax, softmaxCrossEntropy } from './nn.ts';
+export {
+  type BatchNormalized,
+  batchNormalize,
+  layerNormalize,
+  type NormalizeOptions,
+  normalizeWith,
+  rmsNormalize,
+  unitNormalize,
+} from './normalize.ts';
 export {
   randomBernoulli,
   randomInt,
@@ -120,42 +160,3 @@ export {
   tanh,
   trunc,
 } from './unary.ts';
-export {
-  celu,
-  elu,
-  gelu,
-  hardShrink,
-  hardSigmoid,
-  hardSilu,
-  hardTanh,
-  leakyRelu,
-  logSigmoid,
-  mish,
-  relu6,
-  selu,
-  silu,
-  softShrink,
-  softsign,
-  squareplus,
-  tanhShrink,
-} from './activation.ts';
-export {
-  type AttentionOptions,
-  causalMask,
-  type FusedHeads,
-  fusedCrossAttention,
-  fusedSelfAttention,
-  type RotaryOptions,
-  rotaryEmbedding,
-  scaledDotProductAttention,
-  sinusoidalPositions,
-} from './attention.ts';
-export {
-  type BatchNormalized,
-  batchNormalize,
-  layerNormalize,
-  type NormalizeOptions,
-  normalizeWith,
-  rmsNormalize,
-  unitNormalize,
-} from './normalize.ts';

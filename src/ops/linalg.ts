@@ -63,7 +63,10 @@ function product(a: Tensor, b: Tensor, transA: boolean, transB: boolean): Tensor
       // A tall product's matrix gets its gradient from one product as well, over all rows.
       const rows = (t: Tensor) => reshape(t, [sizeOf(lead) * m, t.shape.at(-1)!]);
       const [x, g] = [rows(a), rows(dy)];
-      return [product(dy, b, false, !transB), transB ? product(g, x, true, false) : product(x, g, true, false)];
+      return [
+        product(dy, b, false, !transB),
+        transB ? product(g, x, true, false) : product(x, g, true, false),
+      ];
     }
     const da = transA ? product(b, dy, transB, true) : product(dy, b, false, !transB);
     const db = transB ? product(dy, a, true, transA) : product(a, dy, !transA, false);

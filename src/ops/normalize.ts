@@ -33,7 +33,8 @@ export function rmsNormalize(x: Tensor, options: NormalizeOptions = {}): Tensor 
 function normalizeRows(name: string, x: Tensor, options: NormalizeOptions, center: boolean): Tensor {
   const { scale, offset, epsilon = 1e-3, dims = 1 } = options;
   const where = placeName(name);
-  if (x.dtype !== 'float32') throw new NablaError(where, `expected float32, got ${x}; use cast(x, 'float32')`);
+  if (x.dtype !== 'float32')
+    throw new NablaError(where, `expected float32, got ${x}; use cast(x, 'float32')`);
   if (!Number.isInteger(dims) || dims < 1 || dims > x.rank) {
     throw new NablaError(where, `bad dims, got ${dims}, expected an integer in [1, ${x.rank}]`);
   }
@@ -42,14 +43,21 @@ function normalizeRows(name: string, x: Tensor, options: NormalizeOptions, cente
   const rows = sizeOf(x.shape.slice(0, x.rank - dims));
   for (const [label, vector] of Object.entries({ scale, offset })) {
     if (vector === undefined || (vector.size === columns && vector.dtype === 'float32')) continue;
-    throw new NablaError(where, `${label} does not fit, got ${vector}, expected float32${showShape(rowShape)}`);
+    throw new NablaError(
+      where,
+      `${label} does not fit, got ${vector}, expected float32${showShape(rowShape)}`,
+    );
   }
   const inputs = [x, scale, offset].filter((input) => input !== undefined);
   const kept = recording(inputs);
   const perRow = { shape: [rows], dtype: 'float32' as const };
   const [out, means, rstd] = emit({
     kernel: 'normalize',
-    outputs: [{ shape: x.shape, dtype: 'float32' }, kept && center ? perRow : undefined, kept ? perRow : undefined],
+    outputs: [
+      { shape: x.shape, dtype: 'float32' },
+      kept && center ? perRow : undefined,
+      kept ? perRow : undefined,
+    ],
     inputs: [x, scale, offset],
     attributes: [rows, columns, Number(center), floatBits(epsilon)],
     where,

@@ -13,5 +13,5 @@ export {
   type SgdOptions,
   sgd,
 } from './optimizers.ts';
-export * as schedules from './schedules.ts';
 export type { Schedule } from './schedules.ts';
+export * as schedules from './schedules.ts';

@@ -42,7 +42,10 @@ export interface PiecewiseConstantDecayOptions {
 export function piecewiseConstantDecay(options: PiecewiseConstantDecayOptions): Schedule {
   const name = 'piecewiseConstantDecay';
   const { boundaries, values } = options;
-  if (values.length !== boundaries.length + 1 || boundaries.some((b, i) => i > 0 && b <= boundaries[i - 1]!)) {
+  if (
+    values.length !== boundaries.length + 1 ||
+    boundaries.some((b, i) => i > 0 && b <= boundaries[i - 1]!)
+  ) {
     throw new NablaError(
       name,
       `got ${boundaries.length} boundaries and ${values.length} values, expected ascending boundaries and one value more`,

@@ -7,7 +7,15 @@ import { type Arg, arg, type Tolerance } from './data.ts';
 
 const summed: Tolerance = { rtol: 2e-5, atol: 5e-6 };
 
-type Sizes = readonly [batch: number, heads: number, kvHeads: number, queries: number, keys: number, dim: number, valueDim: number];
+type Sizes = readonly [
+  batch: number,
+  heads: number,
+  kvHeads: number,
+  queries: number,
+  keys: number,
+  dim: number,
+  valueDim: number,
+];
 
 const sizes: readonly Sizes[] = [
   [1, 1, 1, 1, 1, 1, 1],
@@ -46,7 +54,14 @@ const attentionTable: readonly Case[] = [
   attention('float mask with its gradient', sizes[2]!, { causal: true }, arg([9, 9])),
 ];
 
-const fused = (time: number, heads: number, kvHeads: number, dim: number, valueDim: number, causal: boolean): Case =>
+const fused = (
+  time: number,
+  heads: number,
+  kvHeads: number,
+  dim: number,
+  valueDim: number,
+  causal: boolean,
+): Case =>
   makeCase(
     'fusedSelfAttention',
     `${[time, heads, kvHeads, dim, valueDim]} ${causal}`,
@@ -68,37 +83,63 @@ const fusedTable: readonly Case[] = [
   ),
 ];
 
-const rowShapes: readonly Shape[] = [[3, 5], [2, 3, 17], [1, 1], [4, 64], [70, 33], [2, 1000], [0, 4]];
+const rowShapes: readonly Shape[] = [
+  [3, 5],
+  [2, 3, 17],
+  [1, 1],
+  [4, 64],
+  [70, 33],
+  [2, 1000],
+  [0, 4],
+];
 
 const normalized = (
   op: string,
   label: string,
   args: readonly Arg[],
   run: (...args: Tensor[]) => Tensor | readonly Tensor[],
-): Case => makeCase(op, label, args, run, { rtol: 2e-5, atol: 1e-5, gradient: args[0]!.shape.join() === '3,5' });
+): Case =>
+  makeCase(op, label, args, run, { rtol: 2e-5, atol: 1e-5, gradient: args[0]!.shape.join() === '3,5' });
 
 const rows: readonly Case[] = rowShapes.flatMap((shape) => {
   const vector = arg(shape.slice(-1));
-  return (['layerNormalize', 'rmsNormalize'] as const).flatMap((op) => [
-    normalized(op, `[${shape}]`, [arg(shape)], (x) => ops[op](x!)),
+  const both = { layerNormalize: ops.layerNormalize, rmsNormalize: ops.rmsNormalize };
+  return Object.entries(both).flatMap(([op, normalize]) => [
+    normalized(op, `[${shape}]`, [arg(shape)], (x) => normalize(x!)),
     normalized(op, `[${shape}] scaled and shifted`, [arg(shape), vector, vector], (x, scale, offset) =>
-      ops[op](x!, { scale: scale!, offset: offset!, epsilon: 0.1 }),
+      normalize(x!, { scale: scale!, offset: offset!, epsilon: 0.1 }),
     ),
   ]);
 });
 
-const channels: readonly Case[] = ([[3, 5], [2, 3, 4, 5], [50, 17], [1, 3]] as Shape[]).flatMap((shape) => {
+const channels: readonly Case[] = (
+  [
+    [3, 5],
+    [2, 3, 4, 5],
+    [50, 17],
+    [1, 3],
+  ] as Shape[]
+).flatMap((shape) => {
   const vector = arg(shape.slice(-1));
   const some = arg(shape.slice(-1), { low: 0.5, high: 2 });
   return [
-    normalized('batchNormalize', `[${shape}]`, [arg(shape), vector, vector], (x, scale, offset) =>
-      ops.batchNormalize(x!, scale!, offset!, 0.1).out,
+    normalized(
+      'batchNormalize',
+      `[${shape}]`,
+      [arg(shape), vector, vector],
+      (x, scale, offset) => ops.batchNormalize(x!, scale!, offset!, 0.1).out,
     ),
-    normalized('batchNormalize', `[${shape}] bare`, [arg(shape)], (x) =>
-      ops.batchNormalize(x!, undefined, undefined, 0.1).out,
+    normalized(
+      'batchNormalize',
+      `[${shape}] bare`,
+      [arg(shape)],
+      (x) => ops.batchNormalize(x!, undefined, undefined, 0.1).out,
     ),
-    normalized('normalizeWith', `[${shape}]`, [arg(shape), vector, some, vector, vector], (x, mean, variance, scale, offset) =>
-      ops.normalizeWith(x!, mean!, variance!, scale, offset, 0.01),
+    normalized(
+      'normalizeWith',
+      `[${shape}]`,
+      [arg(shape), vector, some, vector, vector],
+      (x, mean, variance, scale, offset) => ops.normalizeWith(x!, mean!, variance!, scale, offset, 0.01),
     ),
   ];
 });
@@ -108,19 +149,32 @@ export const attentionCases: readonly Case[] = [
   ...fusedTable,
   ...rows,
   ...channels,
-  normalized('layerNormalize', 'over two dimensions', [arg([3, 4, 5])], (x) => ops.layerNormalize(x!, { dims: 2 })),
+  normalized('layerNormalize', 'over two dimensions', [arg([3, 4, 5])], (x) =>
+    ops.layerNormalize(x!, { dims: 2 }),
+  ),
   normalized('unitNormalize', '[3,5]', [arg([3, 5], { gap: 0.1 })], (x) => ops.unitNormalize(x!)),
-  normalized('unitNormalize', 'with zeros', [arg([2, 3], { values: [0, 0, 0, 3, 4, 0] })], (x) => ops.unitNormalize(x!)),
+  normalized('unitNormalize', 'with zeros', [arg([2, 3], { values: [0, 0, 0, 3, 4, 0] })], (x) =>
+    ops.unitNormalize(x!),
+  ),
   makeCase('causalMask', '[5,7]', [], () => ops.causalMask(5, 7), exact),
   makeCase('causalMask', '[3,0]', [], () => ops.causalMask(3, 0), exact),
-  makeCase('sinusoidalPositions', '[50,17]', [], () => ops.sinusoidalPositions(50, 17), { rtol: 1e-4, atol: 2e-5 }),
+  makeCase('sinusoidalPositions', '[50,17]', [], () => ops.sinusoidalPositions(50, 17), {
+    rtol: 1e-4,
+    atol: 2e-5,
+  }),
   makeCase('rotaryEmbedding', '[2,5,3,8]', [arg([2, 5, 3, 8])], (x) => ops.rotaryEmbedding(x!), {
     rtol: 1e-5,
     atol: 1e-5,
     gradient: true,
   }),
-  makeCase('rotaryEmbedding', 'from 7 on', [arg([1, 3, 1, 2])], (x) => ops.rotaryEmbedding(x!, { offset: 7, base: 100 }), {
-    rtol: 1e-5,
-    atol: 1e-5,
-  }),
+  makeCase(
+    'rotaryEmbedding',
+    'from 7 on',
+    [arg([1, 3, 1, 2])],
+    (x) => ops.rotaryEmbedding(x!, { offset: 7, base: 100 }),
+    {
+      rtol: 1e-5,
+      atol: 1e-5,
+    },
+  ),
 ];
