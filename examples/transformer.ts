@@ -1,4 +1,5 @@
-// A GPT that writes Shakespeare character by character, as `npm run example:transformer`: nanoGPT's CPU configuration.
+// A GPT that writes Shakespeare character by character, as `npm run example:transformer`: nanoGPT's CPU configuration, with
+// rotary positions besides the learned ones.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -59,7 +60,9 @@ const [train, held] = [codes.subarray(0, cut), codes.subarray(cut)];
 function windows(source: Int32Array, starts: readonly number[]) {
   const take = (shift: number) => {
     const rows = new Int32Array(starts.length * time);
-    starts.forEach((start, i) => rows.set(source.subarray(start + shift, start + shift + time), i * time));
+    starts.forEach((start, i) => {
+      rows.set(source.subarray(start + shift, start + shift + time), i * time);
+    });
     return tensor(rows, [starts.length, time]).keep();
   };
   return { x: take(0), y: take(1) };
@@ -82,6 +85,7 @@ const block = () =>
     numHeads: heads,
     useCausalMask: true,
     useBias: false,
+    rotary: true,
     kernelInitializer: initializer(0.02),
     outputInitializer: initializer(0.02 / Math.sqrt(2 * blocks)),
   });

@@ -7,8 +7,9 @@
 
 namespace nabla {
 
-// Query (b, t, h) begins at qOffset + (b * queries + t) * qRow + h * dim, a key at kOffset + (b * keys + t) * kRow + h * dim,
-// a value at vOffset + (b * keys + t) * vRow + h * valueDim, so that all three may lie in the rows of one product.
+// Query (b, t, h) begins at qOffset + (b * queries + t) * qRow + h * dim, a key at kOffset + (b * keys + t) *
+// kRow + h * dim, a value at vOffset + (b * keys + t) * vRow + h * valueDim, so that all three may lie in the
+// rows of one product.
 struct AttentionSizes {
   int64_t batch, heads, kvHeads, queries, keys, dim, valueDim;
   int64_t qRow, qOffset, kRow, kOffset, vRow, vOffset;
@@ -37,11 +38,17 @@ struct AttentionSizes {
 
   // Heads of queries that share one head of keys.
   int64_t group() const { return heads / kvHeads; }
-  int64_t query(int64_t b, int64_t t, int64_t h) const { return qOffset + (b * queries + t) * qRow + h * dim; }
+  int64_t query(int64_t b, int64_t t, int64_t h) const {
+    return qOffset + (b * queries + t) * qRow + h * dim;
+  }
   int64_t key(int64_t b, int64_t t, int64_t h) const { return kOffset + (b * keys + t) * kRow + h * dim; }
-  int64_t value(int64_t b, int64_t t, int64_t h) const { return vOffset + (b * keys + t) * vRow + h * valueDim; }
+  int64_t value(int64_t b, int64_t t, int64_t h) const {
+    return vOffset + (b * keys + t) * vRow + h * valueDim;
+  }
   int64_t outRow() const { return heads * valueDim; }
-  int64_t output(int64_t b, int64_t t, int64_t h) const { return (b * queries + t) * outRow() + h * valueDim; }
+  int64_t output(int64_t b, int64_t t, int64_t h) const {
+    return (b * queries + t) * outRow() + h * valueDim;
+  }
   // Of a query's number, [batch, heads, queries].
   int64_t statistic(int64_t b, int64_t t, int64_t h) const { return (b * heads + h) * queries + t; }
   int64_t mask(int64_t b, int64_t t, int64_t h) const {

@@ -1,5 +1,5 @@
-// Compares normalize, normalizeGrad, attention and attentionGrad of every instruction set with the reference, and their
-// rules with what they must refuse.
+// Compares normalize, normalizeGrad, attention and attentionGrad of every instruction set with the reference,
+// and their rules with what they must refuse.
 #include <limits>
 
 #include "tests/kernel_case.h"
@@ -56,12 +56,12 @@ struct Shape {
 };
 
 const Shape kShapes[] = {
-    {2, 4, 4, 64, 64, 32, 32, true, 0, true},    {2, 2, 2, 64, 64, 32, 32, false, 0, false},
-    {1, 1, 1, 1, 1, 1, 1, true, 0, false},       {1, 3, 1, 5, 9, 7, 3, false, 2, false},
-    {2, 4, 2, 33, 33, 20, 20, true, 1, true},    {1, 2, 1, 130, 130, 16, 16, true, 0, true},
-    {1, 2, 2, 65, 200, 8, 24, false, 3, false},  {1, 2, 2, 100, 70, 64, 64, true, 2, false},
-    {2, 1, 1, 3, 0, 4, 4, false, 0, false},      {2, 1, 1, 0, 3, 4, 4, true, 0, false},
-    {0, 1, 1, 2, 3, 4, 4, true, 0, false},       {1, 1, 1, 257, 257, 128, 128, true, 3, false},
+    {2, 4, 4, 64, 64, 32, 32, true, 0, true},   {2, 2, 2, 64, 64, 32, 32, false, 0, false},
+    {1, 1, 1, 1, 1, 1, 1, true, 0, false},      {1, 3, 1, 5, 9, 7, 3, false, 2, false},
+    {2, 4, 2, 33, 33, 20, 20, true, 1, true},   {1, 2, 1, 130, 130, 16, 16, true, 0, true},
+    {1, 2, 2, 65, 200, 8, 24, false, 3, false}, {1, 2, 2, 100, 70, 64, 64, true, 2, false},
+    {2, 1, 1, 3, 0, 4, 4, false, 0, false},     {2, 1, 1, 0, 3, 4, 4, true, 0, false},
+    {0, 1, 1, 2, 3, 4, 4, true, 0, false},      {1, 1, 1, 257, 257, 128, 128, true, 3, false},
     {1, 6, 2, 17, 17, 48, 48, false, 3, true},
 };
 
@@ -89,7 +89,8 @@ Inputs Make(const Shape& s, std::mt19937& random) {
   for (uint8_t& kept : in.boolMask) kept = kept > 0;
   // A query that sees nothing.
   for (int64_t i = 0; s.mask > 0 && sheet > 0 && i < s.keys; ++i) in.boolMask[static_cast<size_t>(i)] = 0;
-  for (int64_t i = 0; s.mask > 0 && sheet > 0 && i < s.keys; ++i) in.floatMask[static_cast<size_t>(i)] = -kInf;
+  for (int64_t i = 0; s.mask > 0 && sheet > 0 && i < s.keys; ++i)
+    in.floatMask[static_cast<size_t>(i)] = -kInf;
   in.attributes = {s.batch, s.heads, s.kvHeads, s.queries, s.keys, s.dim, s.valueDim};
   const auto slice = [&](int32_t width, int32_t offset) {
     in.attributes.push_back(s.together ? row : width);
@@ -122,7 +123,8 @@ void TestAttention(Counts& counts) {
     const Inputs in = Make(s, random);
     const int64_t outSize = int64_t{s.batch} * s.queries * s.heads * s.valueDim;
     const int64_t statistics = int64_t{s.batch} * s.heads * s.queries;
-    const std::vector<float> out(static_cast<size_t>(outSize), 9.0f), sums(static_cast<size_t>(statistics), 9.0f);
+    const std::vector<float> out(static_cast<size_t>(outSize), 9.0f),
+        sums(static_cast<size_t>(statistics), 9.0f);
     for (const bool wanted : {true, false}) {
       KernelCase test(Opcode::kAttention, "attention" + name);
       test.Float(out);
@@ -158,13 +160,34 @@ void TestRules(Counts& counts) {
     test.Float(in.q).Absent().Absent().Float(in.q).Float(in.q).Float(in.q);
     test.Float(out).Float(std::vector<float>(16)).Float(out).Absent().Attributes(in.attributes);
     const std::string said = test.Check();
-    counts.Expect(said.empty() == good, "attribute " + std::to_string(attribute) + " = " + std::to_string(value) + ": " + said);
+    counts.Expect(said.empty() == good,
+                  "attribute " + std::to_string(attribute) + " = " + std::to_string(value) + ": " + said);
   };
   check(99, 0, true);
-  for (const auto& [attribute, value] : std::initializer_list<std::pair<size_t, int32_t>>{
-           {0, 3}, {0, -1}, {1, 3}, {1, 0}, {2, 2}, {3, 5}, {3, 3}, {4, 5}, {5, 0}, {5, 9}, {6, 9}, {7, 31}, {7, 33},
-           {8, 1}, {9, 40}, {10, 15}, {10, 17}, {12, 23}, {12, 25}, {13, 2}, {15, -1},
-           {0, std::numeric_limits<int32_t>::max()}, {7, std::numeric_limits<int32_t>::max()}}) {
+  for (const auto& [attribute, value] :
+       std::initializer_list<std::pair<size_t, int32_t>>{{0, 3},
+                                                         {0, -1},
+                                                         {1, 3},
+                                                         {1, 0},
+                                                         {2, 2},
+                                                         {3, 5},
+                                                         {3, 3},
+                                                         {4, 5},
+                                                         {5, 0},
+                                                         {5, 9},
+                                                         {6, 9},
+                                                         {7, 31},
+                                                         {7, 33},
+                                                         {8, 1},
+                                                         {9, 40},
+                                                         {10, 15},
+                                                         {10, 17},
+                                                         {12, 23},
+                                                         {12, 25},
+                                                         {13, 2},
+                                                         {15, -1},
+                                                         {0, std::numeric_limits<int32_t>::max()},
+                                                         {7, std::numeric_limits<int32_t>::max()}}) {
     check(attribute, value, false);
   }
 }

@@ -1,5 +1,5 @@
-// The gradient of attention by blocks: the weights are computed again from the scores and their logarithmic sums
-// (Dao et al. 2022).
+// The gradient of attention by blocks: the weights are computed again from the scores and their logarithmic
+// sums (Dao et al. 2022).
 #include "cpu/targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/attention-grad.cpp"
@@ -63,7 +63,8 @@ struct Backward {
   }
 
   void Head(int64_t b, int64_t shared, float* buffer) const {
-    float *dKeys = buffer + buffers.dKeys, *dValues = buffer + buffers.dValues, *along = buffer + buffers.along;
+    float *dKeys = buffer + buffers.dKeys, *dValues = buffer + buffers.dValues,
+          *along = buffer + buffers.along;
     float* dQueries = buffer + buffers.dQueries;
     const int64_t width = Padded(s.dim), valueWidth = Padded(s.valueDim), first = shared * s.group();
     for (int64_t g = 0; g < s.group(); g++) {
@@ -77,12 +78,14 @@ struct Backward {
       const int64_t columns = HWY_MIN(kBlock, s.keys - j);
       TurnRows(k + s.key(b, j, shared), s.kRow, columns, s.dim, buffer + buffers.turnedKeys);
       TurnRows(v + s.value(b, j, shared), s.vRow, columns, s.valueDim, buffer + buffers.turnedValues);
-      const Rows keys = WholeVectors(k + s.key(b, j, shared), s.kRow, columns, s.dim, buffer + buffers.keyRows);
+      const Rows keys =
+          WholeVectors(k + s.key(b, j, shared), s.kRow, columns, s.dim, buffer + buffers.keyRows);
       ZeroFrom(dKeys, 0, columns * width);
       ZeroFrom(dValues, 0, columns * valueWidth);
       for (int64_t g = 0; g < s.group(); g++) {
         // Queries before the block's first key do not see it.
-        for (int64_t i = s.causal ? j : 0; i < s.queries; i += kBlock) Block(b, first + g, g, i, j, columns, keys, buffer);
+        for (int64_t i = s.causal ? j : 0; i < s.queries; i += kBlock)
+          Block(b, first + g, g, i, j, columns, keys, buffer);
       }
       for (int64_t t = 0; t < columns; t++) {
         CopyRow(dKeys + t * width, s.dim, dk + s.key(b, j + t, shared));
@@ -97,8 +100,8 @@ struct Backward {
   }
 
   // Queries from i on with keys from j on. h is the head of the queries, g its place in the group.
-  HWY_NOINLINE void Block(int64_t b, int64_t h, int64_t g, int64_t i, int64_t j, int64_t columns, const Rows& keys,
-                          float* buffer) const {
+  HWY_NOINLINE void Block(int64_t b, int64_t h, int64_t g, int64_t i, int64_t j, int64_t columns,
+                          const Rows& keys, float* buffer) const {
     const int64_t rows = HWY_MIN(kBlock, s.queries - i), diagonal = i - j;
     const int64_t width = Padded(s.dim), valueWidth = Padded(s.valueDim), filled = WholeLanes(columns);
     const bool cut = s.causal && columns > diagonal + 1;
@@ -129,8 +132,8 @@ struct Backward {
     product.out = dScores;
     Multiply(product, cutColumns, diagonal);
     for (int64_t r = 0; r < rows; r++) {
-      ScoreGradients(weights + r * kBlock, seen(r), filled, buffer[buffers.along + g * s.queries + i + r], s.scale,
-                     dScores + r * kBlock);
+      ScoreGradients(weights + r * kBlock, seen(r), filled, buffer[buffers.along + g * s.queries + i + r],
+                     s.scale, dScores + r * kBlock);
     }
     product.add = true;
     product.bPanel = kPanel;

@@ -9,7 +9,8 @@
 namespace nabla {
 namespace attention {
 
-// Queries and keys of a block: its scores, queries, keys and values stay in the first cache for heads up to 64 wide.
+// Queries and keys of a block: its scores, queries, keys and values stay in the first cache for heads up to
+// 64 wide.
 constexpr int64_t kBlock = 64;
 
 // Enough for whole vectors and whole panels of packed keys on every instruction set.
@@ -22,10 +23,10 @@ struct ForwardBuffers {
   int64_t keys, values, scores, sums, size;
 
   explicit ForwardBuffers(const AttentionSizes& s) {
-    keys = 0;                                      // all keys of a head, turned, by panels
-    values = keys + Padded(s.keys) * s.dim + 32;   // a block of values, where they have to be copied
+    keys = 0;                                     // all keys of a head, turned, by panels
+    values = keys + Padded(s.keys) * s.dim + 32;  // a block of values, where they have to be copied
     scores = values + kBlock * Padded(s.valueDim);
-    sums = scores + kBlock * kBlock;               // a block of weighted values
+    sums = scores + kBlock * kBlock;  // a block of weighted values
     size = sums + kBlock * Padded(s.valueDim);
     size = Padded(size);
   }
@@ -59,7 +60,9 @@ struct BackwardBuffers {
 };
 
 // The largest number of keys that a block of queries [from, to) sees.
-inline int64_t KeysSeen(const AttentionSizes& s, int64_t to) { return s.causal ? std::min(s.keys, to) : s.keys; }
+inline int64_t KeysSeen(const AttentionSizes& s, int64_t to) {
+  return s.causal ? std::min(s.keys, to) : s.keys;
+}
 
 }  // namespace attention
 }  // namespace nabla

@@ -1,5 +1,5 @@
-// What attention and its gradient share for one instruction set: products of small blocks on the GEMM's tiles, cut along
-// the causal diagonal, and masks.
+// What attention and its gradient share for one instruction set: products of small blocks on the GEMM's
+// tiles, cut along the causal diagonal, and masks.
 //
 // Included once for every instruction set, as Highway's own "-inl.h" headers are.
 #if defined(NABLA_CPU_KERNELS_ATTENTION_TILE_H_) == defined(HWY_TARGET_TOGGLE)
@@ -31,7 +31,8 @@ constexpr float kNothing = -std::numeric_limits<float>::infinity();
 // Multiply-adds that take about 30 us: less is not worth another thread.
 constexpr int64_t kThreadWork = HWY_TARGET == HWY_AVX3 ? 1'500'000 : 400'000;
 
-// Which part of a product the causal diagonal leaves out. Row r of a block of scores has its last key at r + diagonal.
+// Which part of a product the causal diagonal leaves out. Row r of a block of scores has its last key at r +
+// diagonal.
 enum class Cut {
   kNone,
   kColumns,     // the product's rows are queries, its columns keys: nothing beyond the diagonal is needed
@@ -105,7 +106,8 @@ HWY_INLINE void TurnRows(const float* from, int64_t stride, int64_t rows, int64_
   }
 }
 
-// Applies the mask to the first `count` scores of a row and puts -infinity into the rest of their last vector.
+// Applies the mask to the first `count` scores of a row and puts -infinity into the rest of their last
+// vector.
 HWY_INLINE void MaskRow(float* scores, int64_t count, const Operand& mask, int64_t at) {
   const TagF d;
   if (mask.present && mask.dtype == DType::kFloat32) {
@@ -122,7 +124,8 @@ HWY_INLINE void MaskRow(float* scores, int64_t count, const Operand& mask, int64
   const int64_t part = count % kLanes;
   if (part == 0) return;
   float* last = scores + count - part;
-  hn::StoreU(hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(part)), hn::LoadU(d, last), Splat(kNothing)), d, last);
+  hn::StoreU(hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(part)), hn::LoadU(d, last), Splat(kNothing)), d,
+             last);
 }
 
 HWY_INLINE void ZeroFrom(float* row, int64_t from, int64_t to) {

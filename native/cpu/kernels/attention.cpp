@@ -25,8 +25,8 @@ struct Running {
   float sum = 0;
 };
 
-// Turns `count` scores into their exponentials below the running maximum, with zeros up to `width`. Gives the factor for
-// what was summed before.
+// Turns `count` scores into their exponentials below the running maximum, with zeros up to `width`. Gives the
+// factor for what was summed before.
 HWY_INLINE float Exponentials(float* scores, int64_t count, int64_t width, Running& running) {
   const TagF d;
   VecF most = Splat(running.most);
@@ -49,7 +49,8 @@ HWY_INLINE float Exponentials(float* scores, int64_t count, int64_t width, Runni
 HWY_INLINE void ScaleRow(const float* from, int64_t count, float factor, float* to) {
   const TagF d;
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) hn::StoreU(hn::Mul(hn::LoadU(d, from + i), Splat(factor)), d, to + i);
+  for (; i + kLanes <= count; i += kLanes)
+    hn::StoreU(hn::Mul(hn::LoadU(d, from + i), Splat(factor)), d, to + i);
   for (; i < count; i++) to[i] = from[i] * factor;
 }
 
@@ -98,7 +99,8 @@ struct Forward {
         const int64_t count = cut ? Within(diagonal + r + 1, columns) : columns;
         MaskRow(row, count, mask, s.mask(b, from + r, h) + j);
         const float factor = Exponentials(row, count, WholeLanes(columns), running[r]);
-        if (j > 0 && factor != 1) ScaleRow(sums + r * width, WholeLanes(s.valueDim), factor, sums + r * width);
+        if (j > 0 && factor != 1)
+          ScaleRow(sums + r * width, WholeLanes(s.valueDim), factor, sums + r * width);
       }
       const Rows values = WholeVectors(v + s.value(b, j, h / s.group()), s.vRow, columns, s.valueDim,
                                        buffer + buffers.values);

@@ -42,7 +42,8 @@ struct Forward {
     const V share = hn::Set(d, n == 0 ? 0.0f : 1.0f / static_cast<float>(n));
     V middle = hn::Zero(d);
     if (center) {
-      middle = hn::Mul(RowSum(d, n, [=](size_t i, size_t count) HWY_ATTR { return LoadPart(d, in + i, count); }), share);
+      middle = hn::Mul(
+          RowSum(d, n, [=](size_t i, size_t count) HWY_ATTR { return LoadPart(d, in + i, count); }), share);
     }
     const V squares = RowSum(d, n, [=](size_t i, size_t count) HWY_ATTR {
       const V off = hn::Sub(LoadPart(d, in + i, count), middle);
@@ -86,11 +87,14 @@ struct Backward {
     if (mean != nullptr) flowMean = hn::Mul(RowSum(d, n, flow), share);
     // Lanes beyond the row load as zero gradients.
     const V along = hn::Mul(
-        RowSum(d, n, [=](size_t i, size_t count) HWY_ATTR { return hn::Mul(flow(i, count), unit(i, count)); }), share);
+        RowSum(d, n,
+               [=](size_t i, size_t count) HWY_ATTR { return hn::Mul(flow(i, count), unit(i, count)); }),
+        share);
     FillRow(d, dx + at, n, [=](size_t i, size_t count) HWY_ATTR {
       const V u = unit(i, count);
       if (dscale != nullptr) {
-        StorePart(hn::MulAdd(LoadPart(d, g + i, count), u, LoadPart(d, dscale + i, count)), d, dscale + i, count);
+        StorePart(hn::MulAdd(LoadPart(d, g + i, count), u, LoadPart(d, dscale + i, count)), d, dscale + i,
+                  count);
       }
       if (doffset != nullptr) {
         StorePart(hn::Add(LoadPart(d, g + i, count), LoadPart(d, doffset + i, count)), d, doffset + i, count);
@@ -116,8 +120,9 @@ void Clear(float* out, size_t n) {
 void RunNormalize(const Call& call) {
   const auto data = [&](size_t i) { return call.operand(i).present ? call.operand(i).as<float>() : nullptr; };
   const int64_t columns = call.attr(1);
-  const Forward forward{data(3), data(4), data(5),          data(0), data(1), data(2), static_cast<size_t>(columns),
-                        call.attr(2) != 0, call.attrFloat(3)};
+  const Forward forward{
+      data(3),           data(4),          data(5), data(0), data(1), data(2), static_cast<size_t>(columns),
+      call.attr(2) != 0, call.attrFloat(3)};
   ParallelFor(call.pool, call.attr(0), NormalizeGrain(columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) forward.Row(row);
   });
@@ -140,13 +145,15 @@ void RunNormalizeGrad(const Call& call) {
     for (int64_t from = begin; from < end; from += kRowBlock) {
       for (int i = 0; i < 2; ++i) Clear(sums(part, 2 + i), n);
       for (int64_t row = from; row < std::min(end, from + kRowBlock); ++row) {
-        backward.Row(row, totals[0] == nullptr ? nullptr : sums(part, 2), totals[1] == nullptr ? nullptr : sums(part, 3));
+        backward.Row(row, totals[0] == nullptr ? nullptr : sums(part, 2),
+                     totals[1] == nullptr ? nullptr : sums(part, 3));
       }
       for (int i = 0; i < 2; ++i) AddInto(sums(part, i), sums(part, 2 + i), n);
     }
   });
   // As many parts as ParallelFor makes.
-  const int parts = static_cast<int>(std::min<int64_t>(call.pool.threads(), (call.attr(0) + grain - 1) / grain));
+  const int parts =
+      static_cast<int>(std::min<int64_t>(call.pool.threads(), (call.attr(0) + grain - 1) / grain));
   for (int i = 0; i < 2; ++i) {
     if (totals[i] == nullptr) continue;
     Clear(totals[i], n);

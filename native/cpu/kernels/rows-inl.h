@@ -1,5 +1,5 @@
-// Sums, maxima and stores along rows of float32, for kernels that go over a row more than once. Included once an
-// instruction set, after Highway.
+// Sums, maxima and stores along rows of float32, for kernels that go over a row more than once. Included once
+// an instruction set, after Highway.
 #if defined(NABLA_CPU_KERNELS_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef NABLA_CPU_KERNELS_ROWS_INL_H_
 #undef NABLA_CPU_KERNELS_ROWS_INL_H_
@@ -19,7 +19,8 @@ namespace {
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-// Sums longer than this are added in halves, so that the rounding error grows with the logarithm of the length.
+// Sums longer than this are added in halves, so that the rounding error grows with the logarithm of the
+// length.
 constexpr size_t kSumBlock = 4096;
 
 // The largest number in every lane. A NaN may be missed here: it shows in the exponentials.

@@ -1,4 +1,5 @@
-// softmax, softmaxGrad and softmaxCrossEntropy: rows of exponentials, stable by subtracting each row's maximum.
+// softmax, softmaxGrad and softmaxCrossEntropy: rows of exponentials, stable by subtracting each row's
+// maximum.
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -23,11 +24,13 @@ constexpr int64_t kGrain = 16384;
 
 int64_t RowGrain(int64_t columns) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, columns)); }
 
-// e^x to about 1 ulp for arguments that softmax meets (at most 0, or a little above). Below -87.3, where the result would no
-// longer be a normal number, exactly 0; NaN stays NaN. A minimax polynomial after x = k log 2 + r, |r| <= log(2) / 2.
+// e^x to about 1 ulp for arguments that softmax meets (at most 0, or a little above). Below -87.3, where the
+// result would no longer be a normal number, exactly 0; NaN stays NaN. A minimax polynomial after x = k log 2
+// + r, |r| <= log(2) / 2.
 HWY_INLINE V Exp(D d, V x) {
   const hn::RebindToSigned<D> di;
-  // Adding 1.5 * 2^23 rounds to an integer and leaves k in the low bits, here with the exponent's bias already added.
+  // Adding 1.5 * 2^23 rounds to an integer and leaves k in the low bits, here with the exponent's bias
+  // already added.
   const V magic = hn::Set(d, 12582912.0f + 127.0f);
   const V biased = hn::MulAdd(hn::Min(x, hn::Set(d, 88.0f)), hn::Set(d, 1.44269504f), magic);
   const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, biased)));
@@ -63,7 +66,8 @@ void SoftmaxRow(const float* x, float* out, size_t n, bool log) {
     });
   } else {
     const V scale = hn::Div(hn::Set(d, 1.0f), ExpSum(d, x, max, out, n));
-    FillRow(d, out, n, [=](size_t i, size_t count) HWY_ATTR { return hn::Mul(LoadPart(d, out + i, count), scale); });
+    FillRow(d, out, n,
+            [=](size_t i, size_t count) HWY_ATTR { return hn::Mul(LoadPart(d, out + i, count), scale); });
   }
 }
 
@@ -92,7 +96,8 @@ void ClassRow(const float* x, size_t label, float* loss, float* grad, size_t n) 
   *loss = std::log(hn::GetLane(sum)) - (x[label] - hn::GetLane(max));
   if (grad == nullptr) return;
   const V scale = hn::Div(hn::Set(d, 1.0f), sum);
-  FillRow(d, grad, n, [=](size_t i, size_t count) HWY_ATTR { return hn::Mul(LoadPart(d, grad + i, count), scale); });
+  FillRow(d, grad, n,
+          [=](size_t i, size_t count) HWY_ATTR { return hn::Mul(LoadPart(d, grad + i, count), scale); });
   grad[label] -= 1.0f;
 }
 
@@ -109,7 +114,8 @@ void DistributionRow(const float* x, const float* labels, float* loss, float* gr
   });
   *loss = hn::GetLane(total);
   if (grad == nullptr) return;
-  const V labelSum = RowSum(d, n, [=](size_t i, size_t count) HWY_ATTR { return LoadPart(d, labels + i, count); });
+  const V labelSum =
+      RowSum(d, n, [=](size_t i, size_t count) HWY_ATTR { return LoadPart(d, labels + i, count); });
   const V scale = hn::Div(labelSum, sum);
   FillRow(d, grad, n, [=](size_t i, size_t count) HWY_ATTR {
     return hn::MulSub(LoadPart(d, grad + i, count), scale, LoadPart(d, labels + i, count));
@@ -136,7 +142,8 @@ void ClassRows(const Call& call, const T* labels) {
                grad == nullptr ? nullptr : grad + row * columns, static_cast<size_t>(columns));
     }
   });
-  if (const int64_t bad = firstBad.load(); bad < rows) call.fault = {FaultCode::kLabelOutOfRange, labels[bad], columns};
+  if (const int64_t bad = firstBad.load(); bad < rows)
+    call.fault = {FaultCode::kLabelOutOfRange, labels[bad], columns};
 }
 
 }  // namespace

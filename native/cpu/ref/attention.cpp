@@ -13,8 +13,8 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // The scores of one query with every key; -infinity where it does not see the key.
-std::vector<double> Scores(const AttentionSizes& s, const float* q, const float* k, const Operand& mask, int64_t b,
-                           int64_t t, int64_t h) {
+std::vector<double> Scores(const AttentionSizes& s, const float* q, const float* k, const Operand& mask,
+                           int64_t b, int64_t t, int64_t h) {
   std::vector<double> scores;
   const float* query = q + s.query(b, t, h);
   for (int64_t j = 0; j < s.keys; ++j) {
@@ -48,7 +48,8 @@ void RunAttention(const Call& call) {
         float* out = call.operand(0).as<float>() + s.output(b, t, h);
         for (int64_t i = 0; i < s.valueDim; ++i) {
           double total = 0;
-          for (int64_t j = 0; j < s.keys; ++j) total += p[static_cast<size_t>(j)] * v[s.value(b, j, h / s.group()) + i];
+          for (int64_t j = 0; j < s.keys; ++j)
+            total += p[static_cast<size_t>(j)] * v[s.value(b, j, h / s.group()) + i];
           out[i] = static_cast<float>(blind ? 0 : total / sum);
         }
         if (call.operand(1).present) {
@@ -62,11 +63,13 @@ void RunAttention(const Call& call) {
 
 void RunAttentionGrad(const Call& call) {
   const AttentionSizes s(call.instruction);
-  const float *q = call.operand(3).as<float>(), *k = call.operand(4).as<float>(), *v = call.operand(5).as<float>();
+  const float *q = call.operand(3).as<float>(), *k = call.operand(4).as<float>(),
+              *v = call.operand(5).as<float>();
   float* dq = call.operand(0).as<float>();
   float* dk = call.operand(1).present ? call.operand(1).as<float>() : dq;
   float* dv = call.operand(2).present ? call.operand(2).as<float>() : dk;
-  std::vector<double> dKeys(static_cast<size_t>(s.keys * s.dim)), dValues(static_cast<size_t>(s.keys * s.valueDim));
+  std::vector<double> dKeys(static_cast<size_t>(s.keys * s.dim)),
+      dValues(static_cast<size_t>(s.keys * s.valueDim));
   for (int64_t b = 0; b < s.batch; ++b) {
     for (int64_t h = 0; h < s.heads; ++h) {
       const int64_t shared = h / s.group();
@@ -107,7 +110,8 @@ void RunAttentionGrad(const Call& call) {
           dk[s.key(b, j, shared) + i] = static_cast<float>(dKeys[static_cast<size_t>(j * s.dim + i)]);
         }
         for (int64_t i = 0; i < s.valueDim; ++i) {
-          dv[s.value(b, j, shared) + i] = static_cast<float>(dValues[static_cast<size_t>(j * s.valueDim + i)]);
+          dv[s.value(b, j, shared) + i] =
+              static_cast<float>(dValues[static_cast<size_t>(j * s.valueDim + i)]);
         }
       }
     }

@@ -36,7 +36,8 @@ void RunNormalizeGrad(const Call& call) {
   for (int64_t row = 0; row < rows; ++row) {
     const float* dy = call.operand(3).as<float>() + row * columns;
     const float* x = call.operand(4).as<float>() + row * columns;
-    const double mean = center ? call.operand(5).as<float>()[row] : 0, rstd = call.operand(6).as<float>()[row];
+    const double mean = center ? call.operand(5).as<float>()[row] : 0,
+                 rstd = call.operand(6).as<float>()[row];
     double flowMean = 0, along = 0;
     for (int64_t i = 0; i < columns; ++i) {
       const size_t at = static_cast<size_t>(i);

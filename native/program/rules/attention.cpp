@@ -1,4 +1,5 @@
-// The rules of attention and attentionGrad: every query, key and value lies inside its operand, and gradients are written whole.
+// The rules of attention and attentionGrad: every query, key and value lies inside its operand, and gradients
+// are written whole.
 #include "program/attention.h"
 
 #include <algorithm>
@@ -16,8 +17,8 @@ bool Inside(const Operand& operand, int64_t tokens, int64_t row, int64_t offset,
   if (operand.dtype != DType::kFloat32 || offset < 0 || row < 0 || (tokens > 1 && row < width)) return false;
   if (tokens == 0 || width == 0) return true;
   int64_t last = 0, end = 0;
-  return !__builtin_mul_overflow(tokens - 1, row, &last) && !__builtin_add_overflow(last, offset + width, &end) &&
-         end <= operand.size;
+  return !__builtin_mul_overflow(tokens - 1, row, &last) &&
+         !__builtin_add_overflow(last, offset + width, &end) && end <= operand.size;
 }
 
 std::string CheckSizes(const Instruction& instruction) {
@@ -28,7 +29,8 @@ std::string CheckSizes(const Instruction& instruction) {
     if (!IsFlag(instruction.attr(i))) return "attribute " + std::to_string(i) + " is neither 0 nor 1";
   }
   const AttentionSizes sizes(instruction);
-  if (sizes.heads < 1 || sizes.kvHeads < 1 || sizes.heads % sizes.kvHeads != 0) return "kvHeads does not divide heads";
+  if (sizes.heads < 1 || sizes.kvHeads < 1 || sizes.heads % sizes.kvHeads != 0)
+    return "kvHeads does not divide heads";
   if (sizes.dim < 1 || sizes.valueDim < 1) return "dim and valueDim must be at least 1";
   constexpr int64_t kMost = int64_t{1} << 40;
   int64_t tokens = 0, width = 0;
@@ -44,8 +46,10 @@ std::string CheckInputs(const AttentionSizes& sizes, const Operand& q, const Ope
     return "q does not hold the queries";
   }
   const int64_t tokens = sizes.batch * sizes.keys;
-  if (!Inside(k, tokens, sizes.kRow, sizes.kOffset, sizes.kvHeads * sizes.dim)) return "k does not hold the keys";
-  if (!Inside(v, tokens, sizes.vRow, sizes.vOffset, sizes.kvHeads * sizes.valueDim)) return "v does not hold the values";
+  if (!Inside(k, tokens, sizes.kRow, sizes.kOffset, sizes.kvHeads * sizes.dim))
+    return "k does not hold the keys";
+  if (!Inside(v, tokens, sizes.vRow, sizes.vOffset, sizes.kvHeads * sizes.valueDim))
+    return "v does not hold the values";
   if (!mask.present) return {};
   const int64_t batch = sizes.maskBatch ? sizes.batch : 1, heads = sizes.maskHeads ? sizes.heads : 1;
   const bool fits = HasSize(mask, DType::kFloat32, {batch, heads, sizes.queries, sizes.keys}) ||
@@ -79,7 +83,8 @@ std::string CheckAttention(const Instruction& instruction) {
   if (!HasSize(operands[0], DType::kFloat32, {sizes.batch, sizes.queries, sizes.outRow()})) {
     return "out is not float32 [batch, queries, heads * valueDim]";
   }
-  if (operands[1].present && !HasSize(operands[1], DType::kFloat32, {sizes.batch, sizes.heads, sizes.queries})) {
+  if (operands[1].present &&
+      !HasSize(operands[1], DType::kFloat32, {sizes.batch, sizes.heads, sizes.queries})) {
     return "logSumExp is not float32 [batch, heads, queries]";
   }
   return CheckInputs(sizes, operands[2], operands[3], operands[4], operands[5]);
@@ -102,8 +107,9 @@ std::string CheckAttentionGrad(const Instruction& instruction) {
   const Part k{sizes.batch * sizes.keys, sizes.kRow, sizes.kOffset, sizes.kvHeads * sizes.dim};
   const Part v{sizes.batch * sizes.keys, sizes.vRow, sizes.vOffset, sizes.kvHeads * sizes.valueDim};
   const Operand &dq = operands[0], &dk = operands[1], &dv = operands[2];
-  const bool filled = dk.present ? Fills(dq, {q}) && (dv.present ? Fills(dk, {k}) && Fills(dv, {v}) : Fills(dk, {k, v}))
-                                 : !dv.present && Fills(dq, {q, k, v});
+  const bool filled =
+      dk.present ? Fills(dq, {q}) && (dv.present ? Fills(dk, {k}) && Fills(dv, {v}) : Fills(dk, {k, v}))
+                 : !dv.present && Fills(dq, {q, k, v});
   if (!filled) return "the gradients do not fill dq, dk and dv";
   return CheckInputs(sizes, operands[3], operands[4], operands[5], operands[9]);
 }

@@ -17,7 +17,8 @@ std::string CheckNormalize(const Instruction& instruction) {
   if (!IsFloats(operands[0], {rows, columns}) || !IsFloats(operands[3], {rows, columns})) {
     return "out or input is not rows * columns elements of float32";
   }
-  if (!IsFloats(operands[1], {rows}) || !IsFloats(operands[2], {rows})) return "mean or rstd is not one float32 a row";
+  if (!IsFloats(operands[1], {rows}) || !IsFloats(operands[2], {rows}))
+    return "mean or rstd is not one float32 a row";
   if (!IsFloats(operands[4], {columns}) || !IsFloats(operands[5], {columns})) {
     return "scale or offset is not one float32 a column";
   }
@@ -31,12 +32,14 @@ std::string CheckNormalizeGrad(const Instruction& instruction) {
   const int64_t rows = instruction.attr(0), columns = instruction.attr(1);
   const std::vector<Operand>& operands = instruction.operands;
   for (const size_t i : {size_t{0}, size_t{3}, size_t{4}}) {
-    if (!IsFloats(operands[i], {rows, columns})) return "dx, dy or input is not rows * columns elements of float32";
+    if (!IsFloats(operands[i], {rows, columns}))
+      return "dx, dy or input is not rows * columns elements of float32";
   }
   for (const size_t i : {size_t{1}, size_t{2}, size_t{7}}) {
     if (!IsFloats(operands[i], {columns})) return "dscale, doffset or scale is not one float32 a column";
   }
-  if (!IsFloats(operands[5], {rows}) || !IsFloats(operands[6], {rows})) return "mean or rstd is not one float32 a row";
+  if (!IsFloats(operands[5], {rows}) || !IsFloats(operands[6], {rows}))
+    return "mean or rstd is not one float32 a row";
   return {};
 }
 
