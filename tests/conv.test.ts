@@ -216,7 +216,12 @@ describeBackends(
       model.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy', metrics: ['accuracy'] });
       const x = samples(tensor(digits.images, [count, 28, 28]), { scale: 1 / 255 });
       const y = samples(tensor(digits.labels), { oneHot: 10 });
-      const history = await model.fit(x, y, { epochs: 10, batchSize: 32, validationSplit: 1 / 6, verbose: 0 });
+      const history = await model.fit(x, y, {
+        epochs: 10,
+        batchSize: 32,
+        validationSplit: 1 / 6,
+        verbose: 0,
+      });
       const reached = history.history.val_accuracy!.at(-1)!;
       assert.ok(reached > 0.8, `validation accuracy ${reached}`);
       model.dispose();

@@ -24,7 +24,8 @@ struct Call {
 using RunFn = void (*)(const Call&);
 
 // Scratch that an instruction needs on a pool of so many threads; the same for every instruction set.
-#define NABLA_KERNEL(name, Name, operands, attributes) size_t Scratch##Name(const Instruction& instruction, int threads);
+#define NABLA_KERNEL(name, Name, operands, attributes) \
+  size_t Scratch##Name(const Instruction& instruction, int threads);
 #include "program/kernels.def"
 #undef NABLA_KERNEL
 
@@ -34,8 +35,8 @@ struct KernelTable {
   RunFn run[static_cast<size_t>(Opcode::kCount)];
 };
 
-// Runs body(begin, end, part) over [0, count) in at most pool.threads() contiguous parts of at least `grain`. The split depends
-// on count, grain and the number of threads only, so that results repeat to the bit.
+// Runs body(begin, end, part) over [0, count) in at most pool.threads() contiguous parts of at least `grain`.
+// The split depends on count, grain and the number of threads only, so that results repeat to the bit.
 template <class Body>
 void ParallelFor(ThreadPool& pool, int64_t count, int64_t grain, Body&& body) {
   const int64_t most = grain > 0 ? (count + grain - 1) / grain : count;
@@ -45,7 +46,8 @@ void ParallelFor(ThreadPool& pool, int64_t count, int64_t grain, Body&& body) {
     return;
   }
   auto run = [&](int part) { body(count * part / parts, count * (part + 1) / parts, part); };
-  pool.Run(parts, [](void* context, int part) { (*static_cast<decltype(run)*>(context))(part); }, &run);
+  pool.Run(
+      parts, [](void* context, int part) { (*static_cast<decltype(run)*>(context))(part); }, &run);
 }
 
 }  // namespace nabla

@@ -2,10 +2,12 @@
 //
 // Layout of the words (int32, little endian):
 //   header    magic, version, slots, operands, instructions, codeWords, workspaceLo, workspaceHi
-//   slots     two words each (lo, hi): the least size in bytes of what is bound to the slot. Slot 0 is the workspace: the
+//   slots     two words each (lo, hi): the least size in bytes of what is bound to the slot. Slot 0 is the
+//   workspace: the
 //             backend provides it, its content is undefined when a step starts.
-//   operands  slot, byteOffsetLo, byteOffsetHi, dtype, rank, rank dimensions. Always row-major and contiguous.
-//   code      for each instruction: opcode, words of the whole instruction, operand count, operand ids (-1: absent), attributes
+//   operands  slot, byteOffsetLo, byteOffsetHi, dtype, rank, rank dimensions. Always row-major and
+//   contiguous. code      for each instruction: opcode, words of the whole instruction, operand count,
+//   operand ids (-1: absent), attributes
 #pragma once
 
 #include <cstddef>
@@ -39,17 +41,39 @@ enum class Micro : int32_t {
   kCount
 };
 
-enum class ReduceKind : int32_t { kSum, kProd, kMax, kMin, kAny, kAll, kArgMax, kArgMin, kSumSquares, kCount };
+enum class ReduceKind : int32_t {
+  kSum,
+  kProd,
+  kMax,
+  kMin,
+  kAny,
+  kAll,
+  kArgMax,
+  kArgMin,
+  kSumSquares,
+  kCount
+};
 enum class Activation : int32_t { kNone, kRelu, kSigmoid, kTanh, kCount };
-// kCopy: rows as they are; kAffine: float32 out = row * scale + shift; kOneHot: rows of one class index become float32 rows of
-// rowSize numbers.
+// kCopy: rows as they are; kAffine: float32 out = row * scale + shift; kOneHot: rows of one class index
+// become float32 rows of rowSize numbers.
 enum class GatherMode : int32_t { kCopy, kAffine, kOneHot, kCount };
 // Average: over the positions inside the input; padding does not count.
 enum class PoolKind : int32_t { kMax, kAverage, kCount };
 enum class UpdateKind : int32_t {
-  kSgd, kMomentum, kRmsprop, kAdam, kAdagrad, kAdadelta, kAdamax, kNadam, kFtrl, kLion, kCount
+  kSgd,
+  kMomentum,
+  kRmsprop,
+  kAdam,
+  kAdagrad,
+  kAdadelta,
+  kAdamax,
+  kNadam,
+  kFtrl,
+  kLion,
+  kCount
 };
-// kSimpleTanh, kSimpleRelu: h' = activation(sum). Gates of kLstm: input, forget, cell, output; of kGru: update, reset, candidate.
+// kSimpleTanh, kSimpleRelu: h' = activation(sum). Gates of kLstm: input, forget, cell, output; of kGru:
+// update, reset, candidate.
 enum class RnnKind : int32_t { kSimpleTanh, kSimpleRelu, kLstm, kGru, kCount };
 enum class CumulateKind : int32_t { kSum, kProd, kMax, kLogSumExp, kCount };
 enum class ResizeMode : int32_t { kNearest, kBilinear, kCount };
@@ -85,8 +109,8 @@ struct Instruction {
   Opcode opcode = Opcode::kMap;
   std::vector<Operand> operands;
   std::vector<int32_t> attributes;
-  std::vector<int32_t> slots;          // of each operand, for rebinding; -1 where absent
-  std::vector<int64_t> offsets;        // bytes, of each operand in its slot
+  std::vector<int32_t> slots;    // of each operand, for rebinding; -1 where absent
+  std::vector<int64_t> offsets;  // bytes, of each operand in its slot
   size_t scratchBytes = 0;
 
   int32_t attr(size_t i) const { return attributes[i]; }
@@ -104,13 +128,15 @@ struct Program {
   size_t scratchBytes = 0;  // the largest of any instruction
 };
 
-// Decodes and checks untrusted words. Returns an empty string, or what is wrong: every operand lies inside its slot, every
-// opcode, dtype, count and attribute is one that the kernel's rule accepts, so that running the program cannot touch memory
-// outside what is bound.
+// Decodes and checks untrusted words. Returns an empty string, or what is wrong: every operand lies inside
+// its slot, every opcode, dtype, count and attribute is one that the kernel's rule accepts, so that running
+// the program cannot touch memory outside what is bound.
 std::string DecodeProgram(const int32_t* words, size_t count, Program& program);
 
-// One rule a kernel (native/program/rules/): what its operands and attributes must satisfy. Empty string: accepted.
-#define NABLA_KERNEL(name, Name, operands, attributes) std::string Check##Name(const Instruction& instruction);
+// One rule a kernel (native/program/rules/): what its operands and attributes must satisfy. Empty string:
+// accepted.
+#define NABLA_KERNEL(name, Name, operands, attributes) \
+  std::string Check##Name(const Instruction& instruction);
 #include "kernels.def"
 #undef NABLA_KERNEL
 

@@ -1,4 +1,5 @@
-// Compares copy and update of every instruction set with the reference, and shows hostile attributes to their rules.
+// Compares copy and update of every instruction set with the reference, and shows hostile attributes to their
+// rules.
 #include <algorithm>
 #include <limits>
 
@@ -24,7 +25,10 @@ const std::vector<Strided>& Copies() {
       {"contiguous, large", 200000, 200000, {2, 0, 0, 400, 500, 500, 1, 500, 1}},
       {"transpose", 35, 35, {2, 0, 0, 7, 5, 5, 1, 1, 7}},
       {"transpose, large", 300 * 517, 300 * 517, {2, 0, 0, 300, 517, 517, 1, 1, 300}},
-      {"permutation", 2 * 9 * 10 * 11, 2 * 9 * 10 * 11, {4, 0, 0, 2, 9, 10, 11, 990, 110, 11, 1, 990, 1, 99, 9}},
+      {"permutation",
+       2 * 9 * 10 * 11,
+       2 * 9 * 10 * 11,
+       {4, 0, 0, 2, 9, 10, 11, 990, 110, 11, 1, 990, 1, 99, 9}},
       {"slice", 12, 60, {2, 0, 11, 3, 4, 4, 1, 10, 1}},
       {"strided slice", 12, 100, {2, 0, 11, 3, 4, 4, 1, 20, 2}},
       {"pad", 60, 12, {2, 11, 0, 3, 4, 10, 1, 4, 1}},
@@ -38,7 +42,8 @@ const std::vector<Strided>& Copies() {
       {"fill", 100000, 1, {1, 0, 0, 100000, 1, 0}},
       {"nothing", 4, 4, {2, 0, 0, 0, 3, 1, 1, 1, 1}},
       {"nothing in nothing", 0, 0, {1, 0, 0, 0, 1, 1}},
-      {"rank 8", 256, 256, {8, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 128, 64, 32, 16, 8, 4, 2, 1, 1, 2, 4, 8, 16, 32, 64, 128}},
+      {"rank 8", 256, 256, {8,  0, 0, 2, 2, 2, 2, 2, 2, 2,  2,  128, 64, 32,
+                            16, 8, 4, 2, 1, 1, 2, 4, 8, 16, 32, 64,  128}},
   };
   return copies;
 }
@@ -46,7 +51,8 @@ const std::vector<Strided>& Copies() {
 void AddOperand(KernelCase& test, DType dtype, int64_t size, std::mt19937& random) {
   if (dtype == DType::kFloat32) {
     std::vector<float> values = Floats(random, size, -400, 400);
-    const float special[] = {kNaN, kInf, -kInf, 0.0f, -0.0f, 2147483648.0f, -2147483648.0f, 3e9f, -3e9f, 255.0f, 255.9f, 256.0f, 0.5f};
+    const float special[] = {kNaN, kInf,  -kInf,  0.0f,   -0.0f,  2147483648.0f, -2147483648.0f,
+                             3e9f, -3e9f, 255.0f, 255.9f, 256.0f, 0.5f};
     for (size_t i = 0; i < std::size(special); ++i) {
       if (size > 0 && (i + 1) * 7 < values.size()) values[(i + 1) * 7] = special[i];
     }
@@ -67,7 +73,8 @@ void TestCopy(Counts& counts) {
   for (const Strided& copy : Copies()) {
     for (int in = 0; in < 4; ++in) {
       for (int out = 0; out < 4; ++out) {
-        KernelCase test(Opcode::kCopy, std::string("copy ") + copy.name + " " + std::to_string(in) + " to " + std::to_string(out));
+        KernelCase test(Opcode::kCopy, std::string("copy ") + copy.name + " " + std::to_string(in) + " to " +
+                                           std::to_string(out));
         AddOperand(test, static_cast<DType>(out), copy.outSize, random);
         AddOperand(test, static_cast<DType>(in), copy.inSize, random);
         test.Attributes(copy.attributes).Tolerance(-1, 0).Compare(counts);
@@ -113,11 +120,13 @@ struct Optimizer {
 
 // Whether the first state is a mean or a sum of squares, and not negative.
 bool IsSquare(UpdateKind kind) {
-  return kind == UpdateKind::kRmsprop || kind == UpdateKind::kAdagrad || kind == UpdateKind::kAdadelta || kind == UpdateKind::kFtrl;
+  return kind == UpdateKind::kRmsprop || kind == UpdateKind::kAdagrad || kind == UpdateKind::kAdadelta ||
+         kind == UpdateKind::kFtrl;
 }
 
 bool HasSecondState(UpdateKind kind) {
-  return kind != UpdateKind::kSgd && kind != UpdateKind::kMomentum && kind != UpdateKind::kAdagrad && kind != UpdateKind::kLion;
+  return kind != UpdateKind::kSgd && kind != UpdateKind::kMomentum && kind != UpdateKind::kAdagrad &&
+         kind != UpdateKind::kLion;
 }
 
 void TestUpdate(Counts& counts) {
@@ -147,11 +156,13 @@ void TestUpdate(Counts& counts) {
   for (const Optimizer& o : optimizers) {
     for (int64_t size : {0, 1, 15, 16, 17, 100, 1000, 40007}) {
       for (int variant = 0; variant < 4; ++variant) {
-        const std::string name = "update " + std::to_string(static_cast<int>(o.kind)) + " flags " + std::to_string(o.flags) +
-                                 " size " + std::to_string(size) + " variant " + std::to_string(variant);
+        const std::string name = "update " + std::to_string(static_cast<int>(o.kind)) + " flags " +
+                                 std::to_string(o.flags) + " size " + std::to_string(size) + " variant " +
+                                 std::to_string(variant);
         std::vector<float> grads = Floats(random, size);
         std::vector<float> state1 = Floats(random, size, IsSquare(o.kind) ? 0.5f : -1, 1);
-        std::vector<float> state2 = Floats(random, size, 0, 1), state3 = Floats(random, size, o.kind == UpdateKind::kAdam ? 0 : -0.1f, 0.1f);
+        std::vector<float> state2 = Floats(random, size, 0, 1),
+                           state3 = Floats(random, size, o.kind == UpdateKind::kAdam ? 0 : -0.1f, 0.1f);
         if (variant == 1 && size > 12) {
           // Far numbers: zeros everywhere, tiny and huge gradients, infinities, NaN.
           const float far[] = {0, 0, 1e-30f, 1e-19f, 1e15f, 1e18f, kInf, kNaN, 1e-10f, 1e10f, 0, -0.0f};
@@ -168,13 +179,15 @@ void TestUpdate(Counts& counts) {
         (o.flags & (kUpdateCentered | kUpdateAmsgrad)) != 0 ? test.Float(state3) : test.Absent();
         test.Float({0.01f, 5.0f}).Int({variant == 2 ? 1000000 : variant});
         variant == 3 ? test.Float({0.3f}) : test.Absent();
-        test.Attributes({static_cast<int32_t>(o.kind), o.flags, Bits(o.beta1), Bits(o.beta2), Bits(o.epsilon), Bits(variant == 3 ? 0.1f : 0.0f)});
+        test.Attributes({static_cast<int32_t>(o.kind), o.flags, Bits(o.beta1), Bits(o.beta2), Bits(o.epsilon),
+                         Bits(variant == 3 ? 0.1f : 0.0f)});
         test.Tolerance(2e-6, 4e-7).Compare(counts);
 
         // A result must not depend on where threads divide the range.
         for (const KernelTable* table : UsableKernelTables()) {
           const auto one = test.Run(*table, 1, 0), three = test.Run(*table, 3, 0);
-          counts.Expect(one.contents == three.contents, name + " on " + table->name + ": 3 threads give other bits than 1");
+          counts.Expect(one.contents == three.contents,
+                        name + " on " + table->name + ": 3 threads give other bits than 1");
         }
       }
     }
@@ -184,7 +197,8 @@ void TestUpdate(Counts& counts) {
   missing.Attributes({static_cast<int32_t>(UpdateKind::kAdam), 0, 0, 0, 0, 0});
   counts.Expect(!missing.Check().empty(), "update accepts adam without its second state");
   KernelCase uneven(Opcode::kUpdate, "uneven");
-  uneven.Float({1, 2}).Float({1}).Absent().Absent().Absent().Float({1}).Int({0}).Absent().Attributes({0, 0, 0, 0, 0, 0});
+  uneven.Float({1, 2}).Float({1}).Absent().Absent().Absent().Float({1}).Int({0}).Absent().Attributes(
+      {0, 0, 0, 0, 0, 0});
   counts.Expect(!uneven.Check().empty(), "update accepts ranges of different sizes");
 }
 

@@ -1,4 +1,5 @@
-// Runs one instruction on every instruction set and compares with the reference: values, faults, and the memory around operands.
+// Runs one instruction on every instruction set and compares with the reference: values, faults, and the
+// memory around operands.
 #pragma once
 
 #include <cmath>
@@ -111,8 +112,8 @@ class KernelCase {
         for (size_t shift : {0, 1, 3}) {
           const Result got = Run(*table, threads, shift);
           const std::string wrong = Difference(wanted, got);
-          counts.Expect(wrong.empty(), name_ + " on " + table->name + ", " + std::to_string(threads) + " threads, shift " +
-                                           std::to_string(shift) + ": " + wrong);
+          counts.Expect(wrong.empty(), name_ + " on " + table->name + ", " + std::to_string(threads) +
+                                           " threads, shift " + std::to_string(shift) + ": " + wrong);
         }
       }
     }
@@ -132,7 +133,8 @@ class KernelCase {
     std::vector<size_t> starts;
     for (size_t i = 0; i < contents_.size(); ++i) {
       Operand& operand = instruction.operands[i];
-      // Under AddressSanitizer the operand ends where its memory ends, so that reads beyond it are seen as well.
+      // Under AddressSanitizer the operand ends where its memory ends, so that reads beyond it are seen as
+      // well.
 #if defined(__SANITIZE_ADDRESS__)
       constexpr size_t kBehind = 0;
 #else
@@ -150,9 +152,9 @@ class KernelCase {
     ThreadPool pool(threads);
     size_t scratchBytes = 0;
     switch (instruction.opcode) {
-#define NABLA_KERNEL(name, Name, operands, attributes)    \
-  case Opcode::k##Name:                                   \
-    scratchBytes = Scratch##Name(instruction, threads);   \
+#define NABLA_KERNEL(name, Name, operands, attributes)  \
+  case Opcode::k##Name:                                 \
+    scratchBytes = Scratch##Name(instruction, threads); \
     break;
 #include "program/kernels.def"
 #undef NABLA_KERNEL
@@ -161,12 +163,15 @@ class KernelCase {
     }
     std::vector<std::byte> scratch(scratchBytes + 64);
     const size_t aligned = (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64;
-    table.run[static_cast<size_t>(instruction.opcode)](Call{instruction, scratch.data() + aligned, pool, result.fault});
+    table.run[static_cast<size_t>(instruction.opcode)](
+        Call{instruction, scratch.data() + aligned, pool, result.fault});
     for (size_t i = 0; i < memory.size(); ++i) {
       const auto begin = memory[i].begin() + static_cast<std::ptrdiff_t>(starts[i]);
       const auto end = begin + static_cast<std::ptrdiff_t>(contents_[i].size());
-      for (auto at = memory[i].begin(); at != begin; ++at) result.guards = result.guards && *at == std::byte{0xa5};
-      for (auto at = end; at != memory[i].end(); ++at) result.guards = result.guards && *at == std::byte{0xa5};
+      for (auto at = memory[i].begin(); at != begin; ++at)
+        result.guards = result.guards && *at == std::byte{0xa5};
+      for (auto at = end; at != memory[i].end(); ++at)
+        result.guards = result.guards && *at == std::byte{0xa5};
       result.contents.emplace_back(begin, end);
     }
     return result;
@@ -182,7 +187,8 @@ class KernelCase {
 
   std::string Difference(const Result& wanted, const Result& got) const {
     if (!got.guards) return "wrote outside an operand";
-    if (wanted.fault.code != got.fault.code || wanted.fault.value != got.fault.value || wanted.fault.limit != got.fault.limit) {
+    if (wanted.fault.code != got.fault.code || wanted.fault.value != got.fault.value ||
+        wanted.fault.limit != got.fault.limit) {
       return "another fault";
     }
     if (wanted.fault.code != FaultCode::kNone) return {};
@@ -195,8 +201,8 @@ class KernelCase {
           std::memcpy(&a, wanted.contents[i].data() + at, sizeof a);
           std::memcpy(&b, got.contents[i].data() + at, sizeof b);
           if (Near(a, b)) continue;
-          return "operand " + std::to_string(i) + "[" + std::to_string(at / 4) + "] is " + std::to_string(b) + ", not " +
-                 std::to_string(a) + ", off by " + std::to_string(1e6 * (b - a)) + "e-6";
+          return "operand " + std::to_string(i) + "[" + std::to_string(at / 4) + "] is " + std::to_string(b) +
+                 ", not " + std::to_string(a) + ", off by " + std::to_string(1e6 * (b - a)) + "e-6";
         }
         if (wanted.contents[i][at] != got.contents[i][at]) {
           return "operand " + std::to_string(i) + " differs at byte " + std::to_string(at);

@@ -13,11 +13,12 @@ struct CopyAxis {
 
 struct CopyPlan {
   int64_t outOffset, inOffset;
-  int outer = 0;             // axes looped over around the line or tile
+  int outer = 0;  // axes looped over around the line or tile
   CopyAxis axes[kMaxRank];
-  int64_t rows = 1;          // product of the outer axes; 0 if there is nothing to copy
-  CopyAxis line;             // the innermost axis of the output
-  bool tiled = false;        // whether a second axis, along which the input is contiguous, belongs to the inner loops
+  int64_t rows = 1;  // product of the outer axes; 0 if there is nothing to copy
+  CopyAxis line;     // the innermost axis of the output
+  bool tiled =
+      false;  // whether a second axis, along which the input is contiguous, belongs to the inner loops
   CopyAxis across;
 };
 

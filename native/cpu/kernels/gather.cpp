@@ -58,7 +58,8 @@ HWY_INLINE hn::Vec<D> LoadFloat(D d, const uint8_t* from) {
 }
 
 template <class D, class T>
-HWY_INLINE size_t AffineLanes(D d, float* out, const T* row, size_t from, size_t size, float scale, float shift) {
+HWY_INLINE size_t AffineLanes(D d, float* out, const T* row, size_t from, size_t size, float scale,
+                              float shift) {
   const size_t lanes = hn::Lanes(d);
   const auto scales = hn::Set(d, scale), shifts = hn::Set(d, shift);
   for (; from + lanes <= size; from += lanes) {
@@ -111,7 +112,8 @@ void GatherAffine(const Call& call, const int32_t* indices) {
   });
 }
 
-// Serial: a row costs little more than its zeros, and the lowest bad row of two kinds of fault is then the first one met.
+// Serial: a row costs little more than its zeros, and the lowest bad row of two kinds of fault is then the
+// first one met.
 template <class T>
 void GatherOneHot(const Call& call, const int32_t* indices) {
   const int64_t count = call.attr(0), tableRows = call.attr(1), rowSize = call.attr(2);
@@ -134,7 +136,8 @@ void GatherOneHot(const Call& call, const int32_t* indices) {
   }
 }
 
-// Adds the source rows that meet table rows [rowBegin, rowEnd), in columns [columnBegin, columnEnd), in order.
+// Adds the source rows that meet table rows [rowBegin, rowEnd), in columns [columnBegin, columnEnd), in
+// order.
 void AddRows(const Call& call, int64_t rowBegin, int64_t rowEnd, int64_t columnBegin, int64_t columnEnd) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -207,7 +210,8 @@ void RunScatterAdd(const Call& call) {
   if (rowSize == 0) return;
   const int64_t work = count * rowSize + (call.attr(3) == 0 ? tableRows * rowSize : 0);
   const int64_t parts = std::max<int64_t>(1, work / kGrain);
-  // Each thread owns a part of the table and walks all indices, so that rows that meet are added in the order of the source.
+  // Each thread owns a part of the table and walks all indices, so that rows that meet are added in the order
+  // of the source.
   if (rowSize >= kWideRow) {
     const int64_t units = (rowSize + kWideRow - 1) / kWideRow * 4;
     ParallelFor(call.pool, units, (units + parts - 1) / parts, [&](int64_t begin, int64_t end, int) {

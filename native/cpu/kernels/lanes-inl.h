@@ -1,4 +1,5 @@
-// Loads and stores of a vector's first lanes, for the ends of rows. Included once an instruction set, after Highway.
+// Loads and stores of a vector's first lanes, for the ends of rows. Included once an instruction set, after
+// Highway.
 #if defined(NABLA_CPU_KERNELS_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef NABLA_CPU_KERNELS_LANES_INL_H_
 #undef NABLA_CPU_KERNELS_LANES_INL_H_
@@ -13,7 +14,8 @@ namespace nabla {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Whether the machine loads and stores part of a vector of 32-bit lanes without touching the rest of the memory.
+// Whether the machine loads and stores part of a vector of 32-bit lanes without touching the rest of the
+// memory.
 constexpr bool kHasMaskedMemory = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3;
 
 // The first `count` lanes from memory (count < Lanes(d)), the others `fill`. 32-bit lanes.

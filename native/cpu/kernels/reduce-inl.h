@@ -1,4 +1,5 @@
-// The operations of reduce on vectors, and on one value as a vector of one lane. Included once an instruction set.
+// The operations of reduce on vectors, and on one value as a vector of one lane. Included once an instruction
+// set.
 #if defined(NABLA_CPU_KERNELS_REDUCE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef NABLA_CPU_KERNELS_REDUCE_INL_H_
 #undef NABLA_CPU_KERNELS_REDUCE_INL_H_
@@ -18,7 +19,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class T>
 using One = hn::CappedTag<T, 1>;
 
-// A reduction is a struct with the value of nothing, a step that takes an element in, and a step that joins two results.
+// A reduction is a struct with the value of nothing, a step that takes an element in, and a step that joins
+// two results.
 template <class T>
 struct Sum {
   static constexpr bool kIsSum = true;
@@ -62,7 +64,8 @@ struct Max {
       std::is_same_v<T, float> ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
   template <class V>
   static HWY_INLINE V Take(V a, V x) {
-    // Instruction sets differ in what their maximum does with NaN; comparisons do not. A NaN in `a` compares false and stays.
+    // Instruction sets differ in what their maximum does with NaN; comparisons do not. A NaN in `a` compares
+    // false and stays.
     if constexpr (std::is_same_v<T, float>) {
       return hn::IfThenElse(hn::Or(hn::Gt(x, a), hn::IsNaN(x)), x, a);
     } else {

@@ -9,7 +9,8 @@ struct ReduceShape {
   int64_t outer, count, inner;
 };
 
-// What the threads divide: rows of outer, units of columns, or the count, which needs a partial result for each thread.
+// What the threads divide: rows of outer, units of columns, or the count, which needs a partial result for
+// each thread.
 enum class ReduceSplit { kOuter, kInner, kCount };
 
 struct ReducePlan {
@@ -24,7 +25,9 @@ inline ReducePlan PlanReduce(const Instruction& instruction, int threads) {
   // Elements that are worth a thread of their own.
   constexpr int64_t kGrain = 65536;
   const int64_t outer = instruction.attr(1), count = instruction.attr(2), inner = instruction.attr(3);
-  const auto grainFor = [](int64_t elements) { return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, elements)); };
+  const auto grainFor = [](int64_t elements) {
+    return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, elements));
+  };
   const ReducePlan byOuter = {ReduceSplit::kOuter, grainFor(count * inner)};
 
   if (outer >= threads || outer * count * inner < 2 * kGrain) return byOuter;

@@ -104,7 +104,8 @@ void ReduceColumns(const T* x, int64_t count, int64_t stride, T* out, int64_t co
   const hn::ScalableTag<T> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t column = 0;
-  for (; column + 4 * lanes <= columns; column += 4 * lanes) ReduceTile4<Op>(d, x + column, count, stride, out + column);
+  for (; column + 4 * lanes <= columns; column += 4 * lanes)
+    ReduceTile4<Op>(d, x + column, count, stride, out + column);
   for (; column + lanes <= columns; column += lanes) {
     ReduceTile<Op>(d, x + column, count, stride, out + column, static_cast<size_t>(lanes));
   }
@@ -119,8 +120,8 @@ void ReduceColumns(const T* x, int64_t count, int64_t stride, T* out, int64_t co
 
 // [outer, count, inner] to [outer, inner], for the columns [columnBegin, columnEnd) of each.
 template <class Op, class T>
-void ReduceBox(const T* x, T* out, const ReduceShape& shape, int64_t outerBegin, int64_t outerEnd, int64_t columnBegin,
-               int64_t columnEnd) {
+void ReduceBox(const T* x, T* out, const ReduceShape& shape, int64_t outerBegin, int64_t outerEnd,
+               int64_t columnBegin, int64_t columnEnd) {
   for (int64_t o = outerBegin; o < outerEnd; ++o) {
     const T* from = x + o * shape.count * shape.inner;
     if (shape.inner == 1) {
@@ -134,7 +135,8 @@ void ReduceBox(const T* x, T* out, const ReduceShape& shape, int64_t outerBegin,
 
 // Each thread reduces a part of the count into a row of its own; the rows are then joined in order.
 template <class Op, class T>
-void ReduceCountSplit(const Call& call, const ReduceShape& shape, const ReducePlan& plan, const T* x, T* out) {
+void ReduceCountSplit(const Call& call, const ReduceShape& shape, const ReducePlan& plan, const T* x,
+                      T* out) {
   const int64_t results = shape.outer * shape.inner;
   T* partial = reinterpret_cast<T*>(call.scratch);
   const int64_t parts = call.pool.threads();
@@ -166,9 +168,11 @@ void ReduceAll(const Call& call, const ReduceShape& shape) {
       });
       break;
     case ReduceSplit::kInner:
-      ParallelFor(call.pool, (shape.inner + kInnerUnit - 1) / kInnerUnit, plan.grain, [&](int64_t begin, int64_t end, int) {
-        ReduceBox<Op>(x, out, shape, 0, shape.outer, begin * kInnerUnit, std::min(shape.inner, end * kInnerUnit));
-      });
+      ParallelFor(call.pool, (shape.inner + kInnerUnit - 1) / kInnerUnit, plan.grain,
+                  [&](int64_t begin, int64_t end, int) {
+                    ReduceBox<Op>(x, out, shape, 0, shape.outer, begin * kInnerUnit,
+                                  std::min(shape.inner, end * kInnerUnit));
+                  });
       break;
     case ReduceSplit::kCount:
       ReduceCountSplit<Op>(call, shape, plan, x, out);
@@ -273,9 +277,11 @@ void RunReduce(const Call& call) {
   const bool isFloat = call.operand(1).dtype == DType::kFloat32;
   switch (static_cast<ReduceKind>(call.attr(0))) {
     case ReduceKind::kSum:
-      return isFloat ? ReduceAll<Sum<float>, float>(call, shape) : ReduceAll<Sum<int32_t>, int32_t>(call, shape);
+      return isFloat ? ReduceAll<Sum<float>, float>(call, shape)
+                     : ReduceAll<Sum<int32_t>, int32_t>(call, shape);
     case ReduceKind::kProd:
-      return isFloat ? ReduceAll<Prod<float>, float>(call, shape) : ReduceAll<Prod<int32_t>, int32_t>(call, shape);
+      return isFloat ? ReduceAll<Prod<float>, float>(call, shape)
+                     : ReduceAll<Prod<int32_t>, int32_t>(call, shape);
     case ReduceKind::kSumSquares:
       return ReduceAll<SumSquares<float>, float>(call, shape);
     case ReduceKind::kMax:
@@ -303,7 +309,8 @@ namespace nabla {
 size_t ScratchReduce(const Instruction& instruction, int threads) {
   const ReducePlan plan = PlanReduce(instruction, threads);
   if (plan.split != ReduceSplit::kCount) return 0;
-  return static_cast<size_t>(threads) * static_cast<size_t>(instruction.attr(1)) * static_cast<size_t>(instruction.attr(3)) *
+  return static_cast<size_t>(threads) * static_cast<size_t>(instruction.attr(1)) *
+         static_cast<size_t>(instruction.attr(3)) *
          static_cast<size_t>(SizeOf(instruction.operands[1].dtype));
 }
 

@@ -1,7 +1,7 @@
 // update: one optimizer step over flat ranges, near the speed of memory.
 //
-// Division and square root would bound it: where the machine has estimates of 14 bits (AVX-512), one Newton step brings
-// them to float32 accuracy for a fraction of the time.
+// Division and square root would bound it: where the machine has estimates of 14 bits (AVX-512), one Newton
+// step brings them to float32 accuracy for a fraction of the time.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -30,16 +30,17 @@ constexpr bool kHasGoodEstimates = HWY_TARGET == HWY_AVX3;
 struct Step {
   // The five ranges: parameters, gradients, states.
   float *params, *grads, *state1, *state2, *state3;
-  float lr, clip, decay;         // decay: what weight decay leaves of a parameter
-  bool clips, decays;            // whether these differ from 1
+  float lr, clip, decay;  // decay: what weight decay leaves of a parameter
+  bool clips, decays;     // whether these differ from 1
   float beta1, beta2, epsilon;
-  float rest1, rest2;            // 1 - beta
-  float alpha;                   // the learning rate, corrected for the step as adam and adamax do
-  float ofMean, ofGradient;      // nadam's weights of both, with the learning rate
-  float correction2;             // nadam's of the mean square
+  float rest1, rest2;        // 1 - beta
+  float alpha;               // the learning rate, corrected for the step as adam and adamax do
+  float ofMean, ofGradient;  // nadam's weights of both, with the learning rate
+  float correction2;         // nadam's of the mean square
 };
 
-// States that decay never reach 0 by themselves but stay at denormal numbers, on which processors compute very slowly.
+// States that decay never reach 0 by themselves but stay at denormal numbers, on which processors compute
+// very slowly.
 template <class D, class V>
 HWY_INLINE V FlushTiny(D d, V x) {
   return hn::IfThenZeroElse(hn::Lt(hn::Abs(x), hn::Set(d, kTiny)), x);
@@ -51,8 +52,8 @@ HWY_INLINE V FlushTinySquare(D d, V x) {
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, kTiny)), x);
 }
 
-// x / (sqrt(v) + epsilon), v >= 0. With estimates epsilon must be in [1e-11, 1e30]: denormal v, whose root comes out wrong,
-// then do not show, and the denominator is infinite only if v is.
+// x / (sqrt(v) + epsilon), v >= 0. With estimates epsilon must be in [1e-11, 1e30]: denormal v, whose root
+// comes out wrong, then do not show, and the denominator is infinite only if v is.
 template <bool kEstimate, class D, class V>
 HWY_INLINE V OverRoot(D d, V x, V v, V epsilon) {
   if constexpr (!kEstimate) {
@@ -109,7 +110,8 @@ struct Rmsprop {
   static HWY_INLINE void Apply(D d, const Step& s, int64_t i) {
     const auto g = Gradient(d, s, i);
     const auto rho = hn::Set(d, s.beta2), rest = hn::Set(d, s.rest2);
-    const auto square = FlushTinySquare(d, hn::MulAdd(hn::LoadU(d, s.state1 + i), rho, hn::Mul(rest, hn::Mul(g, g))));
+    const auto square =
+        FlushTinySquare(d, hn::MulAdd(hn::LoadU(d, s.state1 + i), rho, hn::Mul(rest, hn::Mul(g, g))));
     hn::StoreU(square, d, s.state1 + i);
     auto denominator = hn::Add(square, hn::Set(d, s.epsilon));
     if constexpr (kCentered) {
@@ -163,9 +165,11 @@ struct Adadelta {
   static HWY_INLINE void Apply(D d, const Step& s, int64_t i) {
     const auto g = Gradient(d, s, i);
     const auto rho = hn::Set(d, s.beta2), rest = hn::Set(d, s.rest2), epsilon = hn::Set(d, s.epsilon);
-    const auto square = FlushTinySquare(d, hn::MulAdd(hn::LoadU(d, s.state1 + i), rho, hn::Mul(rest, hn::Mul(g, g))));
+    const auto square =
+        FlushTinySquare(d, hn::MulAdd(hn::LoadU(d, s.state1 + i), rho, hn::Mul(rest, hn::Mul(g, g))));
     const auto oldMoves = hn::LoadU(d, s.state2 + i);
-    const auto change = hn::Div(hn::Mul(hn::Sqrt(hn::Add(oldMoves, epsilon)), g), hn::Sqrt(hn::Add(square, epsilon)));
+    const auto change =
+        hn::Div(hn::Mul(hn::Sqrt(hn::Add(oldMoves, epsilon)), g), hn::Sqrt(hn::Add(square, epsilon)));
     const auto moves = FlushTinySquare(d, hn::MulAdd(oldMoves, rho, hn::Mul(rest, hn::Mul(change, change))));
     hn::StoreU(square, d, s.state1 + i);
     hn::StoreU(moves, d, s.state2 + i);
@@ -200,7 +204,8 @@ struct Nadam {
     hn::StoreU(m, d, s.state1 + i);
     hn::StoreU(v, d, s.state2 + i);
     const auto mixed = hn::MulAdd(m, hn::Set(d, s.ofMean), hn::Mul(g, hn::Set(d, s.ofGradient)));
-    const auto change = OverRoot<kEstimate>(d, mixed, hn::Mul(v, hn::Set(d, s.correction2)), hn::Set(d, s.epsilon));
+    const auto change =
+        OverRoot<kEstimate>(d, mixed, hn::Mul(v, hn::Set(d, s.correction2)), hn::Set(d, s.epsilon));
     hn::StoreU(hn::Sub(Parameter(d, s, i), change), d, s.params + i);
   }
 };
@@ -231,9 +236,11 @@ struct Lion {
     const auto g = Gradient(d, s, i), m = hn::LoadU(d, s.state1 + i);
     const auto lr = hn::Set(d, s.lr), zero = hn::Zero(d);
     const auto mixed = hn::MulAdd(m, hn::Set(d, s.beta1), hn::Mul(g, hn::Set(d, s.rest1)));
-    hn::StoreU(FlushTiny(d, hn::MulAdd(m, hn::Set(d, s.beta2), hn::Mul(g, hn::Set(d, s.rest2)))), d, s.state1 + i);
+    hn::StoreU(FlushTiny(d, hn::MulAdd(m, hn::Set(d, s.beta2), hn::Mul(g, hn::Set(d, s.rest2)))), d,
+               s.state1 + i);
     // The sign of 0 is 0, and that of NaN is NaN.
-    const auto change = hn::IfThenElse(hn::Gt(mixed, zero), lr, hn::IfThenElse(hn::Lt(mixed, zero), hn::Neg(lr), mixed));
+    const auto change =
+        hn::IfThenElse(hn::Gt(mixed, zero), lr, hn::IfThenElse(hn::Lt(mixed, zero), hn::Neg(lr), mixed));
     hn::StoreU(hn::Sub(Parameter(d, s, i), change), d, s.params + i);
   }
 };
@@ -262,20 +269,22 @@ void ApplyEnd(const Step& step, int64_t begin, size_t count) {
 
 template <class Kind>
 void ApplyAll(const Call& call, const Step& given) {
-  // Threads divide the range at multiples of any vector's length: the same code then computes an element for any number of
-  // threads, and the same bits come out.
+  // Threads divide the range at multiples of any vector's length: the same code then computes an element for
+  // any number of threads, and the same bits come out.
   constexpr int64_t kUnit = 16;
   const int64_t size = call.operand(0).size;
-  ParallelFor(call.pool, (size + kUnit - 1) / kUnit, kGrain / kUnit, [&given, size](int64_t firstUnit, int64_t endUnit, int) {
-    // A copy of its own, which stores through its pointers cannot change: the constants then stay in registers.
-    const Step step = given;
-    const hn::ScalableTag<float> d;
-    const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-    const int64_t end = std::min(size, endUnit * kUnit);
-    int64_t i = firstUnit * kUnit;
-    for (; i + lanes <= end; i += lanes) Kind::Apply(d, step, i);
-    if (i < end) ApplyEnd<Kind>(step, i, static_cast<size_t>(end - i));
-  });
+  ParallelFor(call.pool, (size + kUnit - 1) / kUnit, kGrain / kUnit,
+              [&given, size](int64_t firstUnit, int64_t endUnit, int) {
+                // A copy of its own, which stores through its pointers cannot change: the constants then stay
+                // in registers.
+                const Step step = given;
+                const hn::ScalableTag<float> d;
+                const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+                const int64_t end = std::min(size, endUnit * kUnit);
+                int64_t i = firstUnit * kUnit;
+                for (; i + lanes <= end; i += lanes) Kind::Apply(d, step, i);
+                if (i < end) ApplyEnd<Kind>(step, i, static_cast<size_t>(end - i));
+              });
 }
 
 template <bool kEstimate>
@@ -305,7 +314,8 @@ void SetNadam(Step& step, double t) {
     power *= kDecay;
     product *= 1 - 0.5 * power;
   }
-  const double now = beta1 * (1 - 0.5 * std::pow(kDecay, t)), next = beta1 * (1 - 0.5 * std::pow(kDecay, t + 1));
+  const double now = beta1 * (1 - 0.5 * std::pow(kDecay, t)),
+               next = beta1 * (1 - 0.5 * std::pow(kDecay, t + 1));
   step.ofMean = static_cast<float>(step.lr * next / (1 - product * next));
   step.ofGradient = static_cast<float>(step.lr * (1 - now) / (1 - product));
   step.correction2 = static_cast<float>(1 / (1 - std::pow(double{step.beta2}, t)));

@@ -23,7 +23,8 @@ double Number(const Operand& operand, int64_t i) {
 }  // namespace
 
 void RunGather(const Call& call) {
-  const Operand &out = call.operand(0), &table = call.operand(1), &indices = call.operand(2), &cursor = call.operand(3);
+  const Operand &out = call.operand(0), &table = call.operand(1), &indices = call.operand(2),
+                &cursor = call.operand(3);
   const int64_t count = call.attr(0), tableRows = call.attr(1), rowSize = call.attr(2);
   const GatherMode mode = static_cast<GatherMode>(call.attr(3));
   if (count == 0) return;

@@ -25,7 +25,8 @@ void RunSoftmax(const Call& call) {
   for (int64_t row = 0; row < rows; ++row) {
     const std::vector<double> y = LogSoftmax(call.operand(1).as<float>() + row * columns, columns);
     float* out = call.operand(0).as<float>() + row * columns;
-    for (int64_t i = 0; i < columns; ++i) out[i] = static_cast<float>(call.attr(2) != 0 ? y[i] : std::exp(y[i]));
+    for (int64_t i = 0; i < columns; ++i)
+      out[i] = static_cast<float>(call.attr(2) != 0 ? y[i] : std::exp(y[i]));
   }
 }
 

@@ -32,7 +32,8 @@ void RunUpdate(const Call& call) {
   const double weightDecay = call.attrFloat(5);
   float* params = call.operand(0).as<float>();
   const float* grads = call.operand(1).as<float>();
-  float *state1 = call.operand(2).as<float>(), *state2 = call.operand(3).as<float>(), *state3 = call.operand(4).as<float>();
+  float *state1 = call.operand(2).as<float>(), *state2 = call.operand(3).as<float>(),
+        *state3 = call.operand(4).as<float>();
   const double lr = call.operand(5).as<float>()[0];
   const double t = static_cast<double>(call.operand(6).as<int32_t>()[0]) + 1;
   const double clip = call.operand(7).present ? call.operand(7).as<float>()[0] : 1;
@@ -108,7 +109,8 @@ void RunUpdate(const Call& call) {
         const double v = state2[i] + (g * g - state2[i]) * (1 - beta2);
         state1[i] = static_cast<float>(m);
         state2[i] = static_cast<float>(v);
-        const double estimate = m * nadam.next / (1 - nadam.product * nadam.next) + g * (1 - nadam.now) / (1 - nadam.product);
+        const double estimate =
+            m * nadam.next / (1 - nadam.product * nadam.next) + g * (1 - nadam.now) / (1 - nadam.product);
         p -= lr * estimate / (std::sqrt(v / (1 - std::pow(beta2, t))) + epsilon);
         break;
       }
@@ -116,7 +118,8 @@ void RunUpdate(const Call& call) {
         const double l1 = beta1, l2 = beta2, shrinkage = epsilon;
         const double old = state1[i], sum = old + g * g;
         // sqrt(sum) - sqrt(old) without its cancellation.
-        const double roots = std::max(std::sqrt(sum) + std::sqrt(old), double{std::numeric_limits<float>::min()});
+        const double roots =
+            std::max(std::sqrt(sum) + std::sqrt(old), double{std::numeric_limits<float>::min()});
         const double linear = state2[i] + g + 2 * shrinkage * p - g * g / roots / lr * p;
         state1[i] = static_cast<float>(sum);
         state2[i] = static_cast<float>(linear);

@@ -1,4 +1,5 @@
-// The rule of the copy kernel: every address it can form lies inside its operand, and no element is written twice.
+// The rule of the copy kernel: every address it can form lies inside its operand, and no element is written
+// twice.
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -21,9 +22,10 @@ bool StaysInside(int64_t size, int64_t offset, int rank, const int32_t* dims, co
   return true;
 }
 
-// Whether the addresses of different indices differ, by the sufficient condition that each stride steps over everything that
-// the smaller strides reach: true for slices, permutations, flips and diagonals of a row-major tensor. Threads then never
-// write the same element, and the work is bounded by the size of the operand.
+// Whether the addresses of different indices differ, by the sufficient condition that each stride steps over
+// everything that the smaller strides reach: true for slices, permutations, flips and diagonals of a
+// row-major tensor. Threads then never write the same element, and the work is bounded by the size of the
+// operand.
 bool IsInjective(int rank, const int32_t* dims, const int32_t* strides) {
   std::vector<std::pair<int64_t, int64_t>> axes;  // stride, dimension
   for (int i = 0; i < rank; ++i) {

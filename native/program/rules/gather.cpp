@@ -16,12 +16,14 @@ std::string CheckGather(const Instruction& instruction) {
   if (!HasSize(out, out.dtype, {count, rowSize})) return "out is not count * rowSize elements";
   switch (static_cast<GatherMode>(mode)) {
     case GatherMode::kCopy:
-      if (!HasSize(table, out.dtype, {tableRows, rowSize})) return "table does not fit its size or the dtype of out";
+      if (!HasSize(table, out.dtype, {tableRows, rowSize}))
+        return "table does not fit its size or the dtype of out";
       break;
     case GatherMode::kAffine:
       if (out.dtype != DType::kFloat32) return "affine rows are float32";
       if (table.dtype == DType::kBool) return "affine rows come from uint8, int32 or float32";
-      if (!HasSize(table, table.dtype, {tableRows, rowSize})) return "table is not tableRows * rowSize elements";
+      if (!HasSize(table, table.dtype, {tableRows, rowSize}))
+        return "table is not tableRows * rowSize elements";
       break;
     case GatherMode::kOneHot:
       if (out.dtype != DType::kFloat32) return "one-hot rows are float32";

@@ -39,12 +39,14 @@ std::string CheckReduce(const Instruction& instruction) {
   if (!Accepts(kind, input.dtype, out.dtype)) return "the kind does not take these dtypes";
 
   const int64_t outer = instruction.attr(1), count = instruction.attr(2), inner = instruction.attr(3);
-  if (!HasSize(input, input.dtype, {outer, count, inner})) return "input is not outer * count * inner elements";
+  if (!HasSize(input, input.dtype, {outer, count, inner}))
+    return "input is not outer * count * inner elements";
   if (!HasSize(out, out.dtype, {outer, inner})) return "out is not outer * inner elements";
 
   const bool position = kind == ReduceKind::kArgMax || kind == ReduceKind::kArgMin;
   if (position && count == 0) return "argMax and argMin need a count above 0";
-  const bool scales = out.dtype == DType::kFloat32 && (kind == ReduceKind::kSum || kind == ReduceKind::kSumSquares);
+  const bool scales =
+      out.dtype == DType::kFloat32 && (kind == ReduceKind::kSum || kind == ReduceKind::kSumSquares);
   if (!scales && instruction.attrFloat(4) != 1.0f) return "only float32 sums take a scale";
   return {};
 }

@@ -8,7 +8,8 @@
 
 namespace nabla {
 
-// Empty if the instruction has exactly so many operands, all present but for the optional ones, and so many attributes.
+// Empty if the instruction has exactly so many operands, all present but for the optional ones, and so many
+// attributes.
 inline std::string CheckCounts(const Instruction& instruction, size_t operands, size_t attributes,
                                std::initializer_list<size_t> optional = {}) {
   if (instruction.operands.size() != operands) return "wrong number of operands";

@@ -31,7 +31,8 @@ std::string CheckSoftmaxCrossEntropy(const Instruction& instruction) {
   const int64_t rows = instruction.attr(0), columns = instruction.attr(1);
   if (!HasSize(logits, DType::kFloat32, {rows, columns})) return "logits do not fit rows and columns";
   if (!HasSize(loss, DType::kFloat32, {rows})) return "loss is not one float32 a row";
-  if (grad.present && !HasSize(grad, DType::kFloat32, {rows, columns})) return "grad does not fit rows and columns";
+  if (grad.present && !HasSize(grad, DType::kFloat32, {rows, columns}))
+    return "grad does not fit rows and columns";
   const bool distribution = HasSize(labels, DType::kFloat32, {rows, columns});
   const bool classes = HasSize(labels, DType::kInt32, {rows}) || HasSize(labels, DType::kUint8, {rows});
   if (!distribution && !classes) {
