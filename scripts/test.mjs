@@ -21,7 +21,7 @@ function cppTests() {
   const configured = run('cmake', ['-S', '.', '-B', build, '-DNABLA_TESTS=ON'], { stdio: ['ignore', 2, 2] });
   const built =
     configured.status === 0 && run('cmake', ['--build', build, '-j', '2'], { stdio: ['ignore', 2, 2] });
-  if (!built || built.status !== 0) {
+  if (built === false || built.status !== 0) {
     console.log('the C++ tests could not be built');
     total.failed++;
     return;

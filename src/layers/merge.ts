@@ -63,7 +63,7 @@ export class ElementwiseMerge extends MergeLayer {
   }
 
   protected override callAll(xs: readonly Tensor[]): Tensor {
-    const joined = xs.reduce(this.combine);
+    const joined = xs.reduce((a, b) => this.combine(a, b));
     return this.averaged ? mul(joined, 1 / xs.length) : joined;
   }
 }
