@@ -322,6 +322,9 @@ describeBackends(
         verbose: 0,
       } as const;
       await model.fit(x, y, options);
+      // What earlier tests left behind must not be collected between the counts.
+      const settle = () => (globalThis as { gc?: () => void }).gc?.();
+      settle();
       const { buffers, programs } = memory();
       for (let i = 0; i < 5; i++) {
         await model.fit(x, y, options);
@@ -329,7 +332,8 @@ describeBackends(
         (await model.predict(x)).dispose();
       }
       // Evaluate and predict load a program each, once.
-      assert.equal(memory().buffers, buffers);
+      settle();
+      assert.ok(memory().buffers <= buffers, `${memory().buffers} buffers, ${buffers} before`);
       assert.ok(memory().programs <= programs + 3, `${memory().programs} programs, ${programs} before`);
       model.dispose();
     });
