@@ -83,7 +83,9 @@ function findCompiler() {
 }
 
 function linkHighway() {
-  const places = [process.env.NABLA_HIGHWAY, '/usr/include', '/usr/local/include', '/opt/homebrew/include'];
+  const { NABLA_HIGHWAY, HOMEBREW_PREFIX } = process.env;
+  const brewed = HOMEBREW_PREFIX && join(HOMEBREW_PREFIX, 'include');
+  const places = [NABLA_HIGHWAY, '/usr/include', '/usr/local/include', brewed];
   const place = places.find((folder) => folder && existsSync(join(folder, 'hwy/highway.h')));
   if (!place) {
     fail(
