@@ -1,5 +1,6 @@
 // Conv1D, Conv2D, Conv3D and their transposes: filters that slide over channelsLast data.
 import { type ActivationLike, getActivation } from '../activations.ts';
+import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
@@ -20,6 +21,7 @@ import {
   transposedWindows,
   windowsOver,
 } from '../ops/window.ts';
+import { getRegularizer, type RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
@@ -41,6 +43,10 @@ export interface WindowOptions extends LayerOptions {
   useBias?: boolean;
   /** Default `'zeros'`. */
   biasInitializer?: InitializerLike;
+  /** What the bias adds to the loss. Default: nothing. */
+  biasRegularizer?: RegularizerLike;
+  /** What the bias is brought back to after each step. Default: nothing. */
+  biasConstraint?: ConstraintLike;
 }
 
 /** Options of {@link conv1d}, {@link conv2d} and {@link conv3d}. */
@@ -51,6 +57,10 @@ export interface ConvOptions extends WindowOptions {
   groups?: number;
   /** Default `'glorotUniform'`. */
   kernelInitializer?: InitializerLike;
+  /** What the kernel adds to the loss. Default: nothing. */
+  kernelRegularizer?: RegularizerLike;
+  /** What the kernel is brought back to after each step. Default: nothing. */
+  kernelConstraint?: ConstraintLike;
 }
 
 /** Options of {@link conv2dTranspose} and its like. */
@@ -110,6 +120,13 @@ export abstract class WindowLayer extends Layer {
       );
     }
     getActivation(this.name, options.activation ?? 'linear');
+    this.checkPenalties(options.biasRegularizer, options.biasConstraint);
+  }
+
+  /** Looks names up where they are written. */
+  protected checkPenalties(regularizer?: RegularizerLike, constraint?: ConstraintLike): void {
+    if (regularizer !== undefined) getRegularizer(this.name, regularizer);
+    if (constraint !== undefined) getConstraint(this.name, constraint);
   }
 
   /** Options of the op. */
@@ -134,8 +151,14 @@ export abstract class WindowLayer extends Layer {
 
   protected buildBias(channels: number): void {
     const { useBias = true, biasInitializer = 'zeros' } = this.common;
-    if (useBias)
-      this.bias = this.addWeight({ name: 'bias', shape: [channels], initializer: biasInitializer });
+    if (!useBias) return;
+    this.bias = this.addWeight({
+      name: 'bias',
+      shape: [channels],
+      initializer: biasInitializer,
+      regularizer: this.common.biasRegularizer,
+      constraint: this.common.biasConstraint,
+    });
   }
 
   /** Bias and activation. */
@@ -155,12 +178,19 @@ export class Conv extends WindowLayer {
     this.options = options;
     checkCount(this.name, 'filters', options.filters);
     checkCount(this.name, 'groups', options.groups ?? 1);
+    this.checkPenalties(options.kernelRegularizer, options.kernelConstraint);
   }
 
   protected override build(sample: Shape): void {
     const { filters, groups = 1, kernelInitializer = 'glorotUniform' } = this.options;
     const shape = [...this.kernelSize, sample.at(-1)! / groups, filters];
-    this.kernel = this.addWeight({ name: 'kernel', shape, initializer: kernelInitializer });
+    this.kernel = this.addWeight({
+      name: 'kernel',
+      shape,
+      initializer: kernelInitializer,
+      regularizer: this.options.kernelRegularizer,
+      constraint: this.options.kernelConstraint,
+    });
     this.buildBias(filters);
   }
 
@@ -193,12 +223,19 @@ export class ConvTranspose extends WindowLayer {
     this.options = options;
     checkCount(this.name, 'filters', options.filters);
     if (this.padding === 'causal') checkPadding(this.name, this.padding, 2);
+    this.checkPenalties(options.kernelRegularizer, options.kernelConstraint);
   }
 
   protected override build(sample: Shape): void {
     const { filters, kernelInitializer = 'glorotUniform' } = this.options;
     const shape = [...this.kernelSize, filters, sample.at(-1)!];
-    this.kernel = this.addWeight({ name: 'kernel', shape, initializer: kernelInitializer });
+    this.kernel = this.addWeight({
+      name: 'kernel',
+      shape,
+      initializer: kernelInitializer,
+      regularizer: this.options.kernelRegularizer,
+      constraint: this.options.kernelConstraint,
+    });
     this.buildBias(filters);
   }
 

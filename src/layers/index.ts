@@ -50,6 +50,17 @@ export {
   reshape,
 } from './core.ts';
 export { Dense, type DenseOptions, dense } from './dense.ts';
+export {
+  AdditiveAttention,
+  type AdditiveAttentionOptions,
+  Attention,
+  type AttentionLayerOptions,
+  additiveAttention,
+  attention,
+  type GroupQueryAttentionOptions,
+  groupQueryAttention,
+} from './dot-attention.ts';
+export { EinsumDense, type EinsumDenseOptions, einsumDense } from './einsum-dense.ts';
 export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
@@ -59,6 +70,7 @@ export {
   type ConcatenateOptions,
   concatenate,
   Dot,
+  type DotOptions,
   dot,
   ElementwiseMerge,
   MergeLayer,
@@ -98,6 +110,20 @@ export {
   UnitNormalization,
   unitNormalization,
 } from './normalization.ts';
+export {
+  ActivityRegularization,
+  type ActivityRegularizationOptions,
+  activityRegularization,
+  Identity,
+  identity,
+  Lambda,
+  type LambdaFunction,
+  type LambdaOptions,
+  lambda,
+  Permute,
+  type PermuteOptions,
+  permute,
+} from './plain.ts';
 export {
   averagePooling1d,
   averagePooling2d,
@@ -165,15 +191,22 @@ export {
 } from './sequences.ts';
 export {
   type Borders,
-  Cropping2D,
-  type Cropping2DOptions,
+  Cropping,
+  type CroppingOptions,
+  cropping1d,
   cropping2d,
-  UpSampling2D,
+  cropping3d,
+  UpSampling,
   type UpSampling2DOptions,
+  type UpSamplingOptions,
+  upSampling1d,
   upSampling2d,
-  ZeroPadding2D,
-  type ZeroPadding2DOptions,
+  upSampling3d,
+  ZeroPadding,
+  type ZeroPaddingOptions,
+  zeroPadding1d,
   zeroPadding2d,
+  zeroPadding3d,
 } from './spatial.ts';
 export { SymbolicTensor } from './symbolic.ts';
 export { TransformerBlock, type TransformerBlockOptions, transformerBlock } from './transformer.ts';
