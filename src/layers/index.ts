@@ -1,5 +1,6 @@
 // The public names of the layers.
 
+export type { AdaptBatch, AdaptData, AdaptNumbers, AdaptStream } from './adapt.ts';
 export {
   Elu,
   type EluOptions,
@@ -23,6 +24,15 @@ export {
   type MultiHeadAttentionOptions,
   multiHeadAttention,
 } from './attention.ts';
+export {
+  CategoryEncoding,
+  type CategoryEncodingOptions,
+  type CategoryMode,
+  categoryEncoding,
+  Discretization,
+  type DiscretizationOptions,
+  discretization,
+} from './categories.ts';
 export {
   Conv,
   type ConvOptions,
@@ -62,6 +72,14 @@ export {
 } from './dot-attention.ts';
 export { EinsumDense, type EinsumDenseOptions, einsumDense } from './einsum-dense.ts';
 export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
+export {
+  CenterCrop,
+  centerCrop,
+  type ImageSizeOptions,
+  Resizing,
+  type ResizingOptions,
+  resizing,
+} from './image-size.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
   add,
@@ -156,6 +174,40 @@ export {
   tiedProjection,
   tokenAndPositionEmbedding,
 } from './position.ts';
+export {
+  Normalization,
+  type NormalizationOptions,
+  normalization,
+  Rescaling,
+  type RescalingOptions,
+  rescaling,
+} from './preprocessing.ts';
+export {
+  type RandomMoveOptions,
+  RandomRotation,
+  type RandomRotationOptions,
+  RandomTranslation,
+  type RandomTranslationOptions,
+  RandomZoom,
+  type RandomZoomOptions,
+  randomRotation,
+  randomTranslation,
+  randomZoom,
+} from './random-affine.ts';
+export {
+  type Factor,
+  type FlipMode,
+  RandomBrightness,
+  type RandomColorOptions,
+  RandomContrast,
+  RandomCrop,
+  RandomFlip,
+  type RandomFlipOptions,
+  randomBrightness,
+  randomContrast,
+  randomCrop,
+  randomFlip,
+} from './random-images.ts';
 export {
   GRU,
   type GRUOptions,

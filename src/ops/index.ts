@@ -19,6 +19,7 @@ export {
   squareplus,
   tanhShrink,
 } from './activation.ts';
+export { type AffineOptions, affineTransform, type FillMode } from './affine.ts';
 export {
   add,
   atan2,
