@@ -53,12 +53,13 @@ export function countTokens(indices: Tensor, depth: number, weights?: Tensor): T
   return reshape(scatterAdd(each, reshape(flat, [batch * tokens]), batch * depth, 1), [batch, depth]);
 }
 
-/** Indices `[batch, ...]`, int32, in a mode's form. */
+/** Indices `[batch, ...]`, int32, in a mode's form; `weights` of their shape say how much each counts. */
 export function encodeTokens(mode: string, indices: Tensor, depth: number, weights?: Tensor): Tensor {
   if (mode === 'int') return indices;
   if (mode === 'oneHot') {
-    const single = indices.rank > 1 && indices.shape.at(-1) === 1;
-    return oneHot(single ? reshape(indices, indices.shape.slice(0, -1)) : indices, depth);
+    const lead = indices.rank > 1 && indices.shape.at(-1) === 1 ? indices.shape.slice(0, -1) : indices.shape;
+    const rows = oneHot(reshape(indices, lead), depth);
+    return weights === undefined ? rows : mul(rows, reshape(weights, [...lead, 1]));
   }
   const counts = countTokens(indices, depth, weights);
   return mode === 'count' ? counts : cast(greater(counts, 0), 'float32');

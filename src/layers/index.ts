@@ -80,6 +80,7 @@ export {
   type ResizingOptions,
   resizing,
 } from './image-size.ts';
+export { IntegerLookup, type IntegerLookupOptions, integerLookup } from './integer-lookup.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
   add,
@@ -260,5 +261,23 @@ export {
   zeroPadding2d,
   zeroPadding3d,
 } from './spatial.ts';
+export {
+  Hashing,
+  type HashingOptions,
+  hashing,
+  InverseStringLookup,
+  StringLookup,
+  type StringLookupOptions,
+  stringLookup,
+  type TextData,
+  type TextStream,
+} from './string-lookup.ts';
 export { SymbolicTensor } from './symbolic.ts';
+export {
+  TextVectorization,
+  type TextVectorizationOptions,
+  textVectorization,
+} from './text-vectorization.ts';
+export { TextLayer, type TextLayerOptions, type Texts } from './texts.ts';
 export { TransformerBlock, type TransformerBlockOptions, transformerBlock } from './transformer.ts';
+export type { LookupMode, VocabularyOptions } from './vocabulary.ts';
