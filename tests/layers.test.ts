@@ -8,7 +8,7 @@ import { scope, type Tensor } from '../src/tensor.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { bad, says } from './support/errors.ts';
-import { fixture, oneBackend, twoBackends } from './support/fixtures.ts';
+import { fixture, flat, type Numbers, numbers, oneBackend, twoBackends } from './support/fixtures.ts';
 
 interface LayerCase {
   name: string;
@@ -25,14 +25,26 @@ interface LayerCase {
   dxs: number[][];
 }
 
-const { cases } = fixture<{ cases: LayerCase[] }>('layers');
+interface SpectralCase {
+  name: string;
+  kind: string;
+  options: Record<string, unknown>;
+  powerIterations: number;
+  names: string[];
+  before: Numbers[];
+  after: Numbers[];
+  x: Numbers;
+  y: Numbers;
+}
+
+const { cases, spectral } = fixture<{ cases: LayerCase[]; spectral: SpectralCase[] }>('layers');
 const near = { rtol: 1e-5, atol: 2e-5 };
 const camel = (name: string) => name.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 
 type Factories = Record<string, (options: Record<string, unknown>) => Layer>;
 
 /** The layer that Keras' class name and options mean. */
-function layerOf({ kind, options, call }: LayerCase): Layer {
+function layerOf({ kind, options, call }: Pick<LayerCase, 'kind' | 'options' | 'call'>): Layer {
   const name = kind[0]!.toLowerCase() + kind.slice(1).replace(/([123])D/, '$1d');
   const own = Object.fromEntries(Object.entries(options).map(([key, value]) => [camel(key), value]));
   const causal = call.use_causal_mask ? { useCausalMask: true } : {};
@@ -77,6 +89,57 @@ describeBackends(
         for (const weight of layer.weights) weight.dispose();
       });
     }
+
+    for (const expected of spectral) {
+      it(`spectralNormalization: ${expected.name}`, () => {
+        const inner = layerOf({ ...expected, call: {} });
+        const { powerIterations } = expected;
+        const layer = layers.spectralNormalization({ layer: inner, powerIterations });
+        const x = numbers(expected.x);
+        layer.ensureBuilt(x.shape.slice(1));
+        const named = (name: string) =>
+          layer.weights.find((weight) => weight.name.endsWith(name === 'vector_u' ? 'vectorU' : name))!;
+        expected.names.forEach((name, i) => {
+          named(name).assign(numbers(expected.before[i]!));
+        });
+        // In prediction the kernel is as it is.
+        const plain = inner.apply(x).dataSync();
+        close(layer.apply(x).dataSync(), [...plain], near, 'prediction');
+        close(layer.apply(x, { training: true }).dataSync(), flat(expected.y), near, 'output');
+        expected.names.forEach((name, i) => {
+          close(named(name).dataSync(), flat(expected.after[i]!), near, name);
+        });
+      });
+    }
+
+    it('spectralNormalization keeps a kernel at norm 1 while a model learns, and a kernel of zeros', async () => {
+      setSeed(4);
+      const inner = layers.dense({ units: 3, kernelInitializer: 'randomNormal' });
+      const network = sequential({
+        layers: [
+          layers.spectralNormalization({ layer: inner, powerIterations: 4, inputShape: [3] }),
+          layers.dense({ units: 1 }),
+        ],
+      });
+      network.compile({ optimizer: 'sgd', loss: 'meanSquaredError' });
+      const x = ops.randomNormal([64, 3]);
+      await network.fit(x, ops.sum(x, 1, true), { epochs: 4, batchSize: 8, verbose: 0 });
+      // After its last division the optimizer has made one small step.
+      const kernel = inner.weights[0]!;
+      const gram = ops.matMul(kernel, kernel, { transposeA: true });
+      let direction: Tensor = ops.ones([3, 1]);
+      for (let i = 0; i < 50; i++) {
+        const next = ops.matMul(gram, direction);
+        direction = ops.div(next, ops.norm(next));
+      }
+      const largest = ops.norm(ops.matMul(kernel, direction)).item();
+      assert.ok(Math.abs(largest - 1) < 0.1, `spectral norm ${largest}`);
+      network.dispose();
+      const zeros = layers.spectralNormalization({
+        layer: layers.dense({ units: 2, kernelInitializer: 'zeros' }),
+      });
+      assert.deepEqual(zeros.apply(tensor([[1, 2]]), { training: true }).arraySync(), [[0, 0]]);
+    });
 
     it('lambda calls a function, in a model and outside of one', async () => {
       const twice = layers.lambda({ function: (x) => ops.mul(x, 2), inputShape: [3] });
@@ -222,6 +285,22 @@ describeBackends(
         () => layers.groupQueryAttention({ headDim: 4, numQueryHeads: 3, numKeyValueHeads: 2 }),
         says('multiHeadAttention', 'bad numKeyValueHeads, got 2'),
       );
+      assert.throws(
+        () => layers.adaptiveMaxPooling2d({ outputSize: 0 }),
+        says('adaptiveMaxPooling2d', 'bad outputSize, got 0'),
+      );
+      assert.throws(
+        () => layers.spectralNormalization({ layer: bad('dense') }),
+        says('spectralNormalization', "expected a layer, got 'dense'"),
+      );
+      assert.throws(
+        () => layers.spectralNormalization({ layer: layers.dense({ units: 1 }), powerIterations: 0 }),
+        says('spectralNormalization', 'bad powerIterations, got 0'),
+      );
+      assert.throws(
+        () => layers.spectralNormalization({ layer: layers.flatten() }).apply(ops.zeros([1, 2])),
+        says('spectralNormalization', 'has no kernel'),
+      );
       assert.throws(() => layers.dot({ axes: 0 }), says('dot', 'bad axes, got 0'));
       assert.throws(
         () => layers.dot({ axes: 1 }).apply([ops.zeros([1, 2]), ops.zeros([1, 3])]),
@@ -248,6 +327,10 @@ describeBackends(
         says('upSampling1d', "expected 'nearest'"),
       );
       assert.throws(
+        () => layers.conv2dTranspose({ filters: 1, kernelSize: 3, strides: 2, outputPadding: 2 }),
+        says('conv2dTranspose', 'bad outputPadding, got 2', 'below the strides [2, 2]'),
+      );
+      assert.throws(
         () => layers.conv2d({ filters: 1, kernelSize: 1, kernelRegularizer: 'l3' }),
         says('conv2d', 'unknown regularizer'),
       );
@@ -257,7 +340,7 @@ describeBackends(
       );
     });
 
-    it('nothing of what regularizes and limits the kernels of convolutions', () => {
+    it('nothing of what regularizes and limits weights', () => {
       const penalties = { kernelRegularizer: 'l2', biasRegularizer: 'l1', kernelConstraint: 'nonNeg' };
       const depthwise = { depthwiseRegularizer: 'l2', depthwiseConstraint: 'nonNeg' };
       const pointwise = { pointwiseRegularizer: 'l1', pointwiseConstraint: 'unitNorm' };
@@ -266,8 +349,28 @@ describeBackends(
         layers.conv2dTranspose({ filters: 2, kernelSize: 3, ...penalties, biasConstraint: 'nonNeg' }),
         layers.depthwiseConv2d({ kernelSize: 3, ...depthwise, useBias: false }),
         layers.separableConv2d({ filters: 2, kernelSize: 3, ...depthwise, ...pointwise, useBias: false }),
+        layers.prelu({ alphaRegularizer: 'l2', alphaConstraint: 'nonNeg' }),
+        layers.embedding({
+          inputDim: 3,
+          outputDim: 2,
+          embeddingsRegularizer: 'l2',
+          embeddingsConstraint: 'unitNorm',
+        }),
+        layers.layerNormalization({
+          gammaRegularizer: 'l1',
+          gammaConstraint: 'nonNeg',
+          betaRegularizer: 'l2',
+          betaConstraint: 'maxNorm',
+        }),
       ];
-      for (const layer of made) {
+      const heads = layers.multiHeadAttention({
+        numHeads: 2,
+        keyDim: 2,
+        ...penalties,
+        biasConstraint: 'nonNeg',
+      });
+      heads.ensureBuilt([3, 4]);
+      for (const layer of [heads, ...made]) {
         layer.ensureBuilt([4, 4, 2]);
         for (const { name, regularizer, constraint } of layer.weights) {
           assert.ok(regularizer !== undefined && constraint !== undefined, name);

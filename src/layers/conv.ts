@@ -6,6 +6,7 @@ import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
 import {
   type ConvOptions as ConvOpOptions,
+  type ConvTransposeOptions as ConvTransposeOpOptions,
   conv1d as conv1dOp,
   conv1dTranspose as conv1dTransposeOp,
   conv2d as conv2dOp,
@@ -14,6 +15,7 @@ import {
   conv3dTranspose as conv3dTransposeOp,
 } from '../ops/conv.ts';
 import {
+  checkOutputPadding,
   checkPadding,
   type Padding,
   type PerDimension,
@@ -67,11 +69,14 @@ export interface ConvOptions extends WindowOptions {
 export interface ConvTransposeOptions extends Omit<ConvOptions, 'groups' | 'padding'> {
   /** `'valid'` (default) or `'same'`: the output is the stride times the input. */
   padding?: Exclude<Padding, 'causal'>;
+  /** Elements more at the end of each dimension, fewer than the stride. Default: the stride times the input, or what windows need. */
+  outputPadding?: PerDimension;
 }
 
 type ConvOp = (x: Tensor, filter: Tensor, options: ConvOpOptions) => Tensor;
 const convOps: readonly ConvOp[] = [conv1dOp, conv2dOp, conv3dOp];
-const transposeOps: readonly ConvOp[] = [conv1dTransposeOp, conv2dTransposeOp, conv3dTransposeOp];
+type TransposeOp = (x: Tensor, filter: Tensor, options: ConvTransposeOpOptions) => Tensor;
+const transposeOps: readonly TransposeOp[] = [conv1dTransposeOp, conv2dTransposeOp, conv3dTransposeOp];
 const spaces = ['width', 'height, width', 'depth, height, width'];
 
 /** Throws unless a number of channels, filters or the like is an integer from 1 on. */
@@ -216,6 +221,7 @@ export class Conv extends WindowLayer {
 /** The transpose of a convolution: it makes the input larger by the stride, as decoders and generators do. */
 export class ConvTranspose extends WindowLayer {
   private readonly options: ConvTransposeOptions;
+  private readonly outputPadding: number[] | undefined;
   private kernel!: Variable<'float32'>;
 
   constructor(rank: number, options: ConvTransposeOptions) {
@@ -223,6 +229,7 @@ export class ConvTranspose extends WindowLayer {
     this.options = options;
     checkCount(this.name, 'filters', options.filters);
     if (this.padding === 'causal') checkPadding(this.name, this.padding, 2);
+    this.outputPadding = checkOutputPadding(this.name, options.outputPadding, this.strides, rank);
     this.checkPenalties(options.kernelRegularizer, options.kernelConstraint);
   }
 
@@ -241,13 +248,20 @@ export class ConvTranspose extends WindowLayer {
 
   override computeOutputShape(sample: Shape): number[] {
     this.checkInput(sample);
-    const { kernelSize: kernel, strides: stride, dilation, padding } = this;
-    const windows = transposedWindows(sample.slice(0, -1), { kernel, stride, dilation, padding });
+    const { kernelSize: kernel, strides: stride, dilation, padding, outputPadding } = this;
+    const windows = transposedWindows(sample.slice(0, -1), {
+      kernel,
+      stride,
+      dilation,
+      padding,
+      outputPadding,
+    });
     return [...windows.input, this.options.filters];
   }
 
   protected override call(x: Tensor): Tensor {
-    return this.finish(transposeOps[this.rank - 1]!(x, this.kernel, this.window));
+    const options = { ...this.window, outputPadding: this.outputPadding };
+    return this.finish(transposeOps[this.rank - 1]!(x, this.kernel, options));
   }
 }
 

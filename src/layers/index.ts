@@ -2,6 +2,16 @@
 
 export type { AdaptBatch, AdaptData, AdaptNumbers, AdaptStream } from './adapt.ts';
 export {
+  AdaptivePooling,
+  type AdaptivePoolingOptions,
+  adaptiveAveragePooling1d,
+  adaptiveAveragePooling2d,
+  adaptiveAveragePooling3d,
+  adaptiveMaxPooling1d,
+  adaptiveMaxPooling2d,
+  adaptiveMaxPooling3d,
+} from './adaptive-pooling.ts';
+export {
   Elu,
   type EluOptions,
   elu,
@@ -261,6 +271,11 @@ export {
   zeroPadding2d,
   zeroPadding3d,
 } from './spatial.ts';
+export {
+  SpectralNormalization,
+  type SpectralNormalizationOptions,
+  spectralNormalization,
+} from './spectral.ts';
 export {
   Hashing,
   type HashingOptions,

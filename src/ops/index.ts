@@ -63,6 +63,7 @@ export {
 } from './compare.ts';
 export {
   type ConvOptions,
+  type ConvTransposeOptions,
   conv1d,
   conv1dTranspose,
   conv2d,
