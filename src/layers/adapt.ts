@@ -5,7 +5,8 @@ import type { Shape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 
 /** An array as data sets hold them. */
-interface HostArray {
+export interface HostArray {
+  /** Row-major. */
   readonly data: Float32Array | Int32Array | Uint8Array;
   readonly shape: Shape;
 }

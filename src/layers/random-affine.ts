@@ -39,7 +39,7 @@ abstract class RandomMove extends RandomImages {
     return affineSample(x, this.columns(batch, height, width), this.move);
   }
 
-  /** Where each output pixel is read. */
+  /** @internal Where each output pixel is read. */
   protected abstract columns(batch: number, height: number, width: number): AffineColumns;
 }
 
@@ -64,6 +64,7 @@ export class RandomRotation extends RandomMove {
     this.range = factorRange(this.name, 'factor', options.factor, [-1, 1]);
   }
 
+  /** @internal */
   protected override columns(batch: number, height: number, width: number): AffineColumns {
     const angle = mul(uniform(batch, this.range), 2 * Math.PI);
     const [c, s] = [cos(angle), sin(angle)];
@@ -112,6 +113,7 @@ export class RandomZoom extends RandomMove {
     throw new NablaError(this.name, `bad ${label}, got ${describe(factor)}, expected two numbers in (-1, 1]`);
   }
 
+  /** @internal */
   protected override columns(batch: number, height: number, width: number): AffineColumns {
     const zoom = (limits: readonly [number, number]) => add(uniform(batch, limits), 1);
     const down = zoom(this.rows);
@@ -151,6 +153,7 @@ export class RandomTranslation extends RandomMove {
     this.right = factorRange(this.name, 'widthFactor', options.widthFactor, [-1, 1]);
   }
 
+  /** @internal */
   protected override columns(batch: number, height: number, width: number): AffineColumns {
     const a2 = mul(uniform(batch, this.right), -width);
     return [1, 0, a2, 0, 1, mul(uniform(batch, this.down), -height)];
@@ -200,6 +203,7 @@ export class RandomShear extends RandomMove {
     );
   }
 
+  /** @internal */
   protected override columns(batch: number): AffineColumns {
     const side = sub(mul(cast(randomBernoulli([batch]), 'float32'), 2), 1);
     return [1, mul(uniform(batch, this.across), side), 0, mul(uniform(batch, this.down), side), 1, 0];
