@@ -1,5 +1,5 @@
 // The stages of data sets that hold elements back: shuffle, prefetch, cache, window.
-import { type Flow, type Open, type Pass, salts, stageRandom } from './pass.ts';
+import { type Open, salts, stageRandom } from './pass.ts';
 
 /** Elements in random order, drawn from a buffer that is filled up from the source (as tf.data does). */
 export function shuffled<T>(
@@ -132,4 +132,3 @@ export function windowed<T>(
     }
   };
 }
-

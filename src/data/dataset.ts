@@ -3,7 +3,7 @@ import { describe, NablaError } from '../errors.ts';
 import { hostRandom } from '../ops/random.ts';
 import { cached, prefetched, shuffled, windowed } from './buffers.ts';
 import type { Batched, Padding } from './element.ts';
-import { parallelMapped, type ParallelMapOptions } from './parallel.ts';
+import { type ParallelMapOptions, parallelMapped } from './parallel.ts';
 import { type ElementInfo, type Flow, type Open, Pass } from './pass.ts';
 import {
   batched,
@@ -203,7 +203,8 @@ export class Dataset<T> implements AsyncIterable<T> {
   paddedBatch(batchSize: number, options: PaddedBatchOptions = {}): Dataset<Batched<T>> {
     const { paddedShapes, paddingValues = 0 } = options;
     return this.batches('data.paddedBatch', batchSize, options, {
-      shapeOf: (name) => (Array.isArray(paddedShapes) ? paddedShapes : (paddedShapes as Record<string, []>)?.[name]),
+      shapeOf: (name) =>
+        Array.isArray(paddedShapes) ? paddedShapes : (paddedShapes as Record<string, []>)?.[name],
       valueOf: (name) => (typeof paddingValues === 'number' ? paddingValues : (paddingValues[name] ?? 0)),
     });
   }
@@ -236,7 +237,10 @@ export class Dataset<T> implements AsyncIterable<T> {
   repeat(count = Number.POSITIVE_INFINITY): Dataset<T> {
     if (count !== Number.POSITIVE_INFINITY) checkInteger('data.repeat', 'count', count, 0);
     // Nothing, however often, is nothing.
-    return this.next(repeated(this.open, count), this.sized((n) => (n === 0 ? 0 : n * count)));
+    return this.next(
+      repeated(this.open, count),
+      this.sized((n) => (n === 0 ? 0 : n * count)),
+    );
   }
 
   /** Fetches up to `bufferSize` elements ahead of those that are asked for. Default 2. */
@@ -248,13 +252,19 @@ export class Dataset<T> implements AsyncIterable<T> {
   /** The first `count` elements. */
   take(count: number): Dataset<T> {
     checkInteger('data.take', 'count', count, 0);
-    return this.next(taken(this.open, count), this.sized((n) => Math.min(n, count)));
+    return this.next(
+      taken(this.open, count),
+      this.sized((n) => Math.min(n, count)),
+    );
   }
 
   /** All but the first `count` elements. */
   skip(count: number): Dataset<T> {
     checkInteger('data.skip', 'count', count, 0);
-    return this.next(skipped(this.open, count), this.sized((n) => Math.max(0, n - count)));
+    return this.next(
+      skipped(this.open, count),
+      this.sized((n) => Math.max(0, n - count)),
+    );
   }
 
   /** Keeps the elements in memory once a pass has come to its end, and gives those from then on. Shuffle and augment after it, not before. */
@@ -269,7 +279,10 @@ export class Dataset<T> implements AsyncIterable<T> {
     if (index >= shards)
       throw new NablaError('data.shard', `bad index, got ${index}, expected less than ${shards} shards`);
     const open = filtered(this.open, (_, i) => i % shards === index);
-    return this.next(open, this.sized((n) => Math.ceil((n - index) / shards)));
+    return this.next(
+      open,
+      this.sized((n) => Math.ceil((n - index) / shards)),
+    );
   }
 
   /**
@@ -279,7 +292,8 @@ export class Dataset<T> implements AsyncIterable<T> {
    */
   window(size: number, options: WindowOptions = {}): Dataset<Dataset<T>> {
     const { shift = size, stride = 1, dropRemainder = false } = options;
-    for (const [name, value] of Object.entries({ size, shift, stride })) checkInteger('data.window', name, value);
+    for (const [name, value] of Object.entries({ size, shift, stride }))
+      checkInteger('data.window', name, value);
     const lists = windowed(this.open, size, shift, stride, dropRemainder);
     const facts = { batched: this.batched };
     const asSet = (elements: T[]) => new Dataset(listed(elements), { ...facts, size: elements.length });
@@ -321,7 +335,9 @@ export class Dataset<T> implements AsyncIterable<T> {
 
   /** Each element with its number: `[index, element]`. */
   enumerate(start = 0): Dataset<[number, T]> {
-    return this.next(mapped(this.open, (element, { index }): [number, T] => [start + index, element], 1, undefined));
+    return this.next(
+      mapped(this.open, (element, { index }): [number, T] => [start + index, element], 1, undefined),
+    );
   }
 
   /** All elements as an array. */

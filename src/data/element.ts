@@ -46,13 +46,16 @@ export type Batched<T> = T extends number | boolean | NumericArray | NdArray | T
 export function isNdArray(value: unknown): value is NdArray {
   if (typeof value !== 'object' || value === null) return false;
   const { data, shape, dtype } = value as Partial<NdArray>;
-  return (
-    Array.isArray(shape) && typeof dtype === 'string' && dtype in dtypeBytes && ArrayBuffer.isView(data)
-  );
+  return Array.isArray(shape) && typeof dtype === 'string' && dtype in dtypeBytes && ArrayBuffer.isView(data);
 }
 
 /** An array over `data`, which is not copied. Throws when it does not fill the shape. */
-export function ndArray(where: string, data: NdArray['data'], shape: readonly number[], dtype?: DType): NdArray {
+export function ndArray(
+  where: string,
+  data: NdArray['data'],
+  shape: readonly number[],
+  dtype?: DType,
+): NdArray {
   if (sizeOf(shape) !== data.length) {
     throw new NablaError(
       where,
@@ -114,7 +117,10 @@ export function asNdArray(where: string, value: unknown): NdArray | undefined {
   }
   if (ArrayBuffer.isView(value)) {
     if (value instanceof DataView || value instanceof BigInt64Array || value instanceof BigUint64Array) {
-      throw new NablaError(where, `unsupported array, got ${describe(value)}, expected float, int or byte arrays`);
+      throw new NablaError(
+        where,
+        `unsupported array, got ${describe(value)}, expected float, int or byte arrays`,
+      );
     }
     return ndArray(where, asHeld(value as NumericArray), [(value as NumericArray).length]);
   }
@@ -317,7 +323,10 @@ export function unstack(where: string, batch: unknown): unknown[] {
     }
     const array = asNdArray(where, part);
     if (array === undefined || array.shape.length === 0) {
-      throw new NablaError(where, `cannot be taken apart, got ${describe(part)}, expected arrays with a batch dimension`);
+      throw new NablaError(
+        where,
+        `cannot be taken apart, got ${describe(part)}, expected arrays with a batch dimension`,
+      );
     }
     count(array.shape[0]!);
     return (i) => rowOf(array, i);

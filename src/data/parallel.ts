@@ -1,6 +1,6 @@
 // parallelMap: elements go to worker threads in small lists, and their results come back in order.
 import { NablaError } from '../errors.ts';
-import { derivedSeed, elementError, type Flow, type Open, salts } from './pass.ts';
+import { derivedSeed, elementError, type Flow, type Open, type Pass, salts } from './pass.ts';
 import { grouped, inOrder } from './stages.ts';
 
 /** Options of {@link Dataset.parallelMap}. */
@@ -46,39 +46,52 @@ export function onParallel(makePool: MakePool): void {
   platform.makePool = makePool;
 }
 
+/** Threads for a function; they start when there is work. */
+export function poolOf(where: string, url: URL | string, name: string, workers?: number): WorkerPool {
+  if (platform.makePool !== undefined) return platform.makePool(String(url), name, workers);
+  throw new NablaError(where, 'there are no worker threads on this platform, expected Node.js; use map()');
+}
+
+/** The results that a pool's function has for the elements, in order. */
+export async function* throughPool<T, U>(
+  where: string,
+  source: Flow<T>,
+  pool: WorkerPool,
+  pass: Pass,
+  { chunkSize, seed }: { readonly chunkSize: number; readonly seed: number },
+): Flow<U> {
+  const run = (elements: readonly T[], chunk: number) => {
+    const first = chunk * chunkSize;
+    return pool.run({ first, elements, seeds: elements.map((_, i) => derivedSeed(seed, first + i)) });
+  };
+  pool.retain();
+  try {
+    const chunks = grouped(() => source, chunkSize, false)(pass);
+    let index = 0;
+    // Two tasks a worker: one that it works on, one that lies ready.
+    for await (const { values, error } of inOrder(chunks, pass, 2 * pool.workers, run)) {
+      for (const value of values) {
+        yield value as U;
+        index++;
+      }
+      if (error !== undefined) throw elementError(where, index, error);
+    }
+  } finally {
+    pool.release();
+  }
+}
+
 /** The results of a function that runs in worker threads, in order. */
 export function parallelMapped<T, U>(
   open: Open<T>,
   url: URL | string,
   name: string,
-  options: ParallelMapOptions,
-  where = 'data.parallelMap',
+  { workers, chunkSize = 8, seed }: ParallelMapOptions,
 ): Open<U> {
-  const { workers, chunkSize = 8, seed } = options;
-  if (platform.makePool === undefined) {
-    throw new NablaError(where, 'there are no worker threads on this platform, expected Node.js; use map()');
-  }
-  const pool = platform.makePool(String(url), name, workers);
-  return async function* (pass): Flow<U> {
+  const where = 'data.parallelMap';
+  const pool = poolOf(where, url, name, workers);
+  return (pass) => {
     const base = derivedSeed(seed ?? pass.seed, pass.iteration, salts.map);
-    const run = (elements: readonly T[], chunk: number) => {
-      const first = chunk * chunkSize;
-      return pool.run({ first, elements, seeds: elements.map((_, i) => derivedSeed(base, first + i)) });
-    };
-    pool.retain();
-    try {
-      const chunks = grouped(open, chunkSize, false)(pass);
-      let index = 0;
-      // Two tasks a worker: one that it works on, one that lies ready.
-      for await (const { values, error } of inOrder(chunks, pass, 2 * pool.workers, run)) {
-        for (const value of values) {
-          yield value as U;
-          index++;
-        }
-        if (error !== undefined) throw elementError(where, index, error);
-      }
-    } finally {
-      pool.release();
-    }
+    return throughPool(where, open(pass), pool, pass, { chunkSize, seed: base });
   };
 }

@@ -10,6 +10,21 @@ export interface ElementInfo {
   readonly seed: number;
 }
 
+/** The same, with a seed that is made where it is asked for. */
+export class Info implements ElementInfo {
+  readonly index: number;
+  private readonly base: number;
+
+  constructor(index: number, base: number) {
+    this.index = index;
+    this.base = base;
+  }
+
+  get seed(): number {
+    return derivedSeed(this.base, this.index);
+  }
+}
+
 /** The reason why things that were waited for never come: the pass has ended. */
 export class PassEnded extends Error {
   override readonly name = 'PassEnded';

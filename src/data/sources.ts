@@ -50,21 +50,26 @@ function presented(source: Samples): NdArray {
  * @throws {NablaError} when the arrays differ in their first dimension.
  * @example data.fromTensorSlices([tensor([[1, 2], [3, 4]]), [0, 1]]) // two elements [x, y]
  */
-export function fromTensorSlices<const T extends Slices | readonly Slices[] | Readonly<Record<string, Slices>>>(
-  source: T,
-): Dataset<Rows<T>> {
+export function fromTensorSlices<
+  const T extends Slices | readonly Slices[] | Readonly<Record<string, Slices>>,
+>(source: T): Dataset<Rows<T>> {
   const where = 'data.fromTensorSlices';
   const names = partsOf(source);
   if (names === undefined) {
     const { count, row } = rowsOf(where, source);
     return rows(count, row) as Dataset<Rows<T>>;
   }
-  const parts = names.map((name) => [name, rowsOf(where, (source as Record<string, unknown>)[name])] as const);
+  const parts = names.map(
+    (name) => [name, rowsOf(where, (source as Record<string, unknown>)[name])] as const,
+  );
   const [first] = parts;
   if (first === undefined) throw new NablaError(where, 'got nothing, expected at least one array');
   for (const [name, { count }] of parts) {
     if (count === first[1].count) continue;
-    throw new NablaError(where, `part ${name} has ${count} rows, expected ${first[1].count} as part ${first[0]}`);
+    throw new NablaError(
+      where,
+      `part ${name} has ${count} rows, expected ${first[1].count} as part ${first[0]}`,
+    );
   }
   const tuple = Array.isArray(source);
   return rows(first[1].count, (i) => {
@@ -83,7 +88,8 @@ function rows<T>(count: number, row: (index: number) => T): Dataset<T> {
 /** Names of the parts of a tuple or an object; undefined where it is one array. */
 function partsOf(source: unknown): string[] | undefined {
   if (source instanceof Tensor || source instanceof Samples) return undefined;
-  if (!Array.isArray(source)) return asNdArray('data', source) === undefined ? Object.keys(Object(source)) : undefined;
+  if (!Array.isArray(source))
+    return asNdArray('data', source) === undefined ? Object.keys(Object(source)) : undefined;
   // `[x, y]` of nested arrays looks like numbers too: it is a tuple, as everywhere at the outermost place.
   return source.every((part) => typeof part === 'object' && part !== null) ? Object.keys(source) : undefined;
 }
@@ -128,12 +134,12 @@ export function fromGenerator<T>(
 ): Dataset<T> {
   const where = 'data.fromGenerator';
   if (typeof generator !== 'function') {
-    throw new NablaError(where, `got ${describe(generator)}, expected a generator function, not what it gives`);
+    throw new NablaError(
+      where,
+      `got ${describe(generator)}, expected a generator function, not what it gives`,
+    );
   }
-  return new Dataset(
-    (pass) => drained(where, iterableOf(where, generator()), pass),
-    facts,
-  );
+  return new Dataset((pass) => drained(where, iterableOf(where, generator()), pass), facts);
 }
 
 /**

@@ -1,6 +1,16 @@
 // What the operators of data sets do with the elements that flow through them, one function a stage.
 import { type Batched, type Padding, padStack, stack, unstack } from './element.ts';
-import { derivedSeed, type ElementInfo, elementError, type Flow, type Open, type Pass, PassEnded, salts } from './pass.ts';
+import {
+  derivedSeed,
+  type ElementInfo,
+  elementError,
+  type Flow,
+  Info,
+  type Open,
+  type Pass,
+  PassEnded,
+  salts,
+} from './pass.ts';
 
 /** The function's results, up to `concurrency` of them under way at a time, in order. */
 export function mapped<T, U>(
@@ -13,7 +23,7 @@ export function mapped<T, U>(
     const base = derivedSeed(seed ?? pass.seed, pass.iteration, salts.map);
     const begin = async (element: T, index: number): Promise<U> => {
       try {
-        return await fn(element, { index, seed: derivedSeed(base, index) });
+        return await fn(element, new Info(index, base));
       } catch (error) {
         throw elementError('data.map', index, error);
       }
@@ -26,7 +36,7 @@ export function mapped<T, U>(
     for await (const element of open(pass)) {
       let result: U | Promise<U>;
       try {
-        result = fn(element, { index, seed: derivedSeed(base, index) });
+        result = fn(element, new Info(index, base));
         if (result instanceof Promise) result = await pass.until(result);
       } catch (error) {
         throw elementError('data.map', index, error);
@@ -76,7 +86,10 @@ export async function* inOrder<T, U>(
 }
 
 /** Only the elements for which the function holds. */
-export function filtered<T>(open: Open<T>, keep: (element: T, index: number) => boolean | Promise<boolean>): Open<T> {
+export function filtered<T>(
+  open: Open<T>,
+  keep: (element: T, index: number) => boolean | Promise<boolean>,
+): Open<T> {
   return async function* (pass) {
     let index = 0;
     for await (const element of open(pass)) {
@@ -252,7 +265,9 @@ export async function* drained<T>(
   pass: Pass,
 ): Flow<T> {
   const iterator =
-    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : (source as Iterable<T>)[Symbol.iterator]();
+    Symbol.asyncIterator in source
+      ? source[Symbol.asyncIterator]()
+      : (source as Iterable<T>)[Symbol.iterator]();
   let index = 0;
   let finished = false;
   try {

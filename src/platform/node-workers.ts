@@ -101,7 +101,8 @@ function compact(value: unknown): unknown {
     return Buffer.isBuffer(view) ? new Uint8Array(view) : view.slice();
   }
   if (Array.isArray(value)) return value.map(compact);
-  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+    return value;
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, compact(part)]));
 }
 
