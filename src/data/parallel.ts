@@ -60,9 +60,14 @@ export async function* throughPool<T, U>(
   pass: Pass,
   { chunkSize, seed }: { readonly chunkSize: number; readonly seed: number },
 ): Flow<U> {
-  const run = (elements: readonly T[], chunk: number) => {
+  const run = async (elements: readonly T[], chunk: number) => {
     const first = chunk * chunkSize;
-    return pool.run({ first, elements, seeds: elements.map((_, i) => derivedSeed(seed, first + i)) });
+    const seeds = elements.map((_, i) => derivedSeed(seed, first + i));
+    try {
+      return await pool.run({ first, elements, seeds });
+    } catch (error) {
+      throw elementError(where, first, error);
+    }
   };
   pool.retain();
   try {
