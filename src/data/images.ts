@@ -50,7 +50,9 @@ async function decodeWithSharp(bytes: Uint8Array): Promise<Pixels> {
   optional.sharp ??= loadSharp();
   const sharp = await optional.sharp;
   const { data, info } = await sharp(bytes).toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
-  return { ...info, data };
+  const { width, height, channels } = info;
+  // Bytes as everywhere, not a Buffer.
+  return { width, height, channels, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
 }
 
 /** Grey by the weights of ITU-R 601, in the integers that Pillow uses. */
