@@ -1,4 +1,5 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
+import { collectLoss, collectMetric } from '../collect.ts';
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
@@ -31,6 +32,19 @@ const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value
 export interface CallContext {
   /** True while fitting: dropout drops, normalisation uses the batch. */
   readonly training: boolean;
+}
+
+// What looks at the outputs of layers as they are called.
+const observers: ((layer: Layer, output: Tensor) => void)[] = [];
+
+/** @internal Runs `body` and shows `observer` the output of every layer that is called meanwhile. */
+export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => void, body: () => T): T {
+  observers.push(observer);
+  try {
+    return body();
+  } finally {
+    observers.pop();
+  }
 }
 
 /** What a weight is made from. */
@@ -188,6 +202,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
       this.calledShape ??= outputs[0]?.shape.slice(1);
       if (this.activityRegularizer !== undefined)
         for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
+      for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
       return output;
     });
   }
@@ -261,6 +276,26 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     if (spec.constraint !== undefined) variable.constraint = getConstraint(this.name, spec.constraint);
     this.ownWeights.push(variable);
     return variable;
+  }
+
+  /**
+   * Adds a float32 scalar to the loss, from within `call`: while training and evaluating it is a term of the sum that is minimised and reported
+   * as the loss, in prediction it is nothing.
+   *
+   * @example this.addLoss(mean(square(x)).mul(0.1))
+   */
+  addLoss(loss: Tensor): void {
+    collectLoss(this.name, loss);
+  }
+
+  /**
+   * Reports a number under `name` beside the loss, from within `call`: a float32 scalar, or one number a sample, `[batch]`. Logs hold the mean
+   * over the samples of an epoch.
+   *
+   * @example this.addMetric(mean(abs(x)), 'activity')
+   */
+  addMetric(value: Tensor, name: string): void {
+    collectMetric(this.name, value, name);
   }
 
   /** Number of weights' elements. */

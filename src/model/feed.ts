@@ -10,14 +10,16 @@ import type { DataPosition } from './history.ts';
 import type { Slice } from './log.ts';
 import type { Model } from './model.ts';
 import { inOrder, Taken } from './slots.ts';
-import { type Batch, batchOf, Table } from './table.ts';
-import type { StepData, Trainer } from './trainer.ts';
+import type { StepData } from './step-data.ts';
+import { type HostBatch, hostBatchOf, Table } from './table.ts';
+import type { Trainer } from './trainer.ts';
 import { classWeightsOf } from './weights.ts';
 
 /** What a feed is told of the call that it serves. */
 export interface FeedOptions {
   /** `'model.fit'`, for messages. */
   readonly where: string;
+  readonly train: boolean;
   /** Samples a batch, for data sets that are not batched. */
   readonly batchSize: number | undefined;
   /** Used where `batchSize` is undefined. */
@@ -143,7 +145,7 @@ export class Feed {
     try {
       for await (const element of iterator) {
         if (!current()) return;
-        const read = batchOf(this.options.where, element);
+        const read = hostBatchOf(this.options.where, element);
         if (this.loaded++ < skip) {
           this.samples += read.rows;
           continue;
@@ -172,7 +174,7 @@ export class Feed {
   }
 
   /** A table for batches of this size, once the former one is empty. */
-  private async newTable(batch: Batch, current: () => boolean): Promise<void> {
+  private async newTable(batch: HostBatch, current: () => boolean): Promise<void> {
     while (current() && (this.table?.waiting ?? 0) > 0) await this.room();
     if (!current()) return;
     // Steps may be running on it.
@@ -180,8 +182,9 @@ export class Feed {
     this.table = undefined;
     const table = new Table(engine(), batch, this.size);
     try {
-      const { where } = this.options;
-      const data = this.model.takeData(where, this.taken, table.nested(table.x), this.labelsOf(table));
+      const { where, train } = this.options;
+      const given = { x: table.nested(table.x), y: table.y.length === 0 ? undefined : table.nested(table.y) };
+      const data = this.model.takeData(where, this.taken, given, train);
       this.stepData = { ...data, weights: this.weightsOf(table, data) };
     } catch (error) {
       table.dispose();
@@ -190,22 +193,17 @@ export class Feed {
     this.table = table;
   }
 
-  private labelsOf(table: Table) {
-    return table.y.length === 0 ? undefined : table.nested(table.y);
-  }
-
   /** The weights for each of the labels: one for all, or one for each. */
-  private weightsOf(table: Table, { y }: StepData): StepData['weights'] {
+  private weightsOf(table: Table, { y, slots }: StepData): StepData['weights'] {
     const { weights } = table;
     if (weights.length === 0) return y.map(() => undefined);
     if (weights[0]!.key === undefined) return y.map(() => weights[0]!.samples.tensor);
-    const names = this.model.heads('fit').flatMap(({ label, name }) => (label === undefined ? [] : [name]));
     const given = Table.nest(weights.map(({ key, samples }) => [key, samples.tensor]));
-    return inOrder<Tensor>(this.options.where, 'weight', given, names);
+    return inOrder<Tensor>(this.options.where, 'weight', given, slots.y.names);
   }
 
   /** The batch with the weights of its samples as float32, times those of their classes. */
-  private weighted(batch: Batch): Batch {
+  private weighted(batch: HostBatch): HostBatch {
     const { where, classWeight } = this.options;
     for (const { array } of batch.weights) {
       if (array.shape.length === 1 && array.dtype === 'float32') continue;

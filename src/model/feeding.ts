@@ -12,7 +12,7 @@ import type { Logs } from './history.ts';
 import { checkCount, type Model } from './model.ts';
 import type { Predictor } from './predictor.ts';
 import { type ModelData, Taken } from './slots.ts';
-import { batchOf, Table } from './table.ts';
+import { hostBatchOf, Table } from './table.ts';
 import type { Trainer } from './trainer.ts';
 
 type AnyModel = Model<Nested<Tensor>>;
@@ -55,11 +55,23 @@ export async function openFeeds(
       throw new NablaError(where, `stepsPerEpoch is for data sets, got ${describe(x)}; leave it out`);
     }
     const goOn = stepsPerEpoch !== undefined;
-    const train = await open(x, { where, batchSize, usualBatchSize: trainBatch, classWeight, goOn });
+    const train = await open(x, {
+      where,
+      train: true,
+      batchSize,
+      usualBatchSize: trainBatch,
+      classWeight,
+      goOn,
+    });
     const size = options.validationBatchSize;
     const usualBatchSize = Math.max(evaluateBatch, batchSize ?? 0);
     const place = `${where}.validationData`;
-    const validation = await open(validationData, { where: place, batchSize: size, usualBatchSize });
+    const validation = await open(validationData, {
+      where: place,
+      train: false,
+      batchSize: size,
+      usualBatchSize,
+    });
     return { train, validation, close };
   } catch (error) {
     await close();
@@ -110,7 +122,7 @@ export async function evaluateDataset(
   if (dataset.size === Number.POSITIVE_INFINITY && steps === undefined) {
     throw new NablaError(where, 'the data set has no end, expected steps');
   }
-  const feed = new Feed(model, dataset, { where, batchSize, usualBatchSize: evaluateBatch });
+  const feed = new Feed(model, dataset, { where, train: false, batchSize, usualBatchSize: evaluateBatch });
   try {
     await feed.prepare(0);
     const trainer = model.trainer('evaluate');
@@ -144,7 +156,7 @@ export async function predictDataset(
   const parts: Tensor[][] = [];
   try {
     for await (const element of batches.take(steps ?? Number.MAX_SAFE_INTEGER).prefetch()) {
-      const { x, rows } = batchOf(where, element);
+      const { x, rows } = hostBatchOf(where, element);
       const taken = new Taken(where);
       try {
         const data = Table.nest(

@@ -8,14 +8,14 @@ import { describe, NablaError } from '../errors.ts';
 import { isRecord, type Nested } from '../nested.ts';
 import { sameShape, showShape, sizeOf } from '../shape.ts';
 import { empty } from '../trace.ts';
-import { ascending } from './trainer.ts';
+import { ascending } from './step-data.ts';
 
 // A table holds so many bytes, so many steps, and always one batch.
 const mostBytes = 8 << 20;
 const mostSteps = 256;
 
 /** One batch of a data set as arrays: nested as the element was. */
-export interface Batch {
+export interface HostBatch {
   readonly rows: number;
   readonly x: readonly Part[];
   readonly y: readonly Part[];
@@ -51,7 +51,7 @@ function partsIn(where: string, name: string, value: unknown): Part[] {
 }
 
 /** The batch in an element: `[x]`, `[x, y]`, `[x, y, weight]`, or x alone. */
-export function batchOf(where: string, element: unknown): Batch {
+export function hostBatchOf(where: string, element: unknown): HostBatch {
   const tuple: readonly unknown[] = Array.isArray(element) ? element : [element];
   if (tuple.length < 1 || tuple.length > 3) {
     throw new NablaError(where, `got an element of ${tuple.length} parts, expected [x, y] or [x, y, weight]`);
@@ -126,7 +126,7 @@ export class Table {
   waiting = 0;
   batchRows = 0;
 
-  constructor(engine: Engine, batch: Batch, steps: number | undefined) {
+  constructor(engine: Engine, batch: HostBatch, steps: number | undefined) {
     const bytes = [...batch.x, ...batch.y, ...batch.weights].reduce((sum, part) => sum + bytesOf(part), 0);
     const room = Math.floor(mostBytes / (bytes * batch.rows));
     this.rows = batch.rows * Math.max(1, Math.min(room, mostSteps, steps ?? mostSteps));
@@ -153,7 +153,7 @@ export class Table {
   }
 
   /** Throws unless the batch is of the table's form. */
-  check(where: string, batch: Batch, number: number): void {
+  check(where: string, batch: HostBatch, number: number): void {
     const pairs = [
       ['x', this.x, batch.x],
       ['y', this.y, batch.y],
@@ -175,11 +175,11 @@ export class Table {
   }
 
   /** Is there room for a batch now? */
-  takes({ rows }: Batch): boolean {
+  takes({ rows }: HostBatch): boolean {
     return this.waiting === 0 || (rows === this.batchRows && (this.waiting + 1) * rows <= this.rows);
   }
 
-  put(batch: Batch): void {
+  put(batch: HostBatch): void {
     const row = this.waiting * batch.rows;
     this.x.forEach((column, i) => {
       column.put(row, batch.x[i]!.array);
