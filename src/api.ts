@@ -40,6 +40,18 @@ export * from './ops/index.ts';
 export * as optimizers from './optimizers/index.ts';
 export { Philox, type PhiloxState } from './random.ts';
 export * as regularizers from './regularizers.ts';
+export { type LoadOptions, loadModel, modelFromBytes } from './saving/load.ts';
+export { registerFunction, registerLayer } from './saving/registry.ts';
+export {
+  encodeSafetensors,
+  parseSafetensors,
+  type Safetensors,
+  type SafetensorsDType,
+  type SafetensorsInput,
+  type SafetensorsTensor,
+} from './saving/safetensors.ts';
+export type { LoadWeightsOptions, SavedSource, SaveOptions, WeightReport } from './saving/save.ts';
+export { memoryStore, registerStore, type Store } from './saving/stores.ts';
 export type { Shape } from './shape.ts';
 export { memory, type NestedArray, scope, Tensor } from './tensor.ts';
 export { Variable } from './variable.ts';

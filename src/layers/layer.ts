@@ -2,7 +2,9 @@
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
+import { tensor } from '../ops/creation.ts';
 import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
+import { givenWeight } from '../saving/building.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { named, untraced } from '../trace.ts';
@@ -51,6 +53,7 @@ export abstract class Layer {
   readonly inputShape: Shape | undefined;
   trainable: boolean;
   private readonly activityRegularizer: Regularizer | undefined;
+  private readonly given: LayerOptions;
   private givenName: string | undefined;
   private readonly ownWeights: Variable<'float32'>[] = [];
   private readonly parts: Layer[] = [];
@@ -65,6 +68,7 @@ export abstract class Layer {
         `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
       );
     }
+    this.given = options;
     this.givenName = options.name;
     this.inputShape = inputShape;
     this.trainable = options.trainable ?? true;
@@ -78,9 +82,27 @@ export abstract class Layer {
     return this.givenName ?? this.kind;
   }
 
-  /** @internal Called by the model that takes the layer in. */
+  /** @internal Called by the model that takes the layer in. Weights that are there already go by the new name too. */
   nameIfUnnamed(name: string): void {
-    this.givenName ??= name;
+    if (this.givenName === undefined) this.rename(`${this.kind}/`, name);
+  }
+
+  private rename(prefix: string, name: string): void {
+    this.givenName = name;
+    const inside = (text: string) => `${name}/${text.slice(prefix.length)}`;
+    for (const weight of this.ownWeights)
+      if (weight.name.startsWith(prefix)) weight.name = inside(weight.name);
+    for (const part of this.parts) {
+      if (part.name.startsWith(prefix)) part.rename(`${part.name}/`, inside(part.name));
+    }
+  }
+
+  /**
+   * The options that make a layer like this one, for saving: those that the constructor was given, with the layer's name and whether it is
+   * trained. Override it in a class whose constructor keeps options from `super`.
+   */
+  getConfig(): Record<string, unknown> {
+    return { ...this.given, name: this.givenName, trainable: this.trainable };
   }
 
   /** All weights: the layer's own in the order they were made, then those of the layers it is made of. */
@@ -183,7 +205,8 @@ export abstract class Layer {
     // Weights exist beyond the trace or the scope in which a layer happens to be called first.
     const variable = untraced(() =>
       scope(() => {
-        const values = initializer(spec.shape);
+        const given = givenWeight(`${this.name}/${spec.name}`, spec.shape);
+        const values = given === undefined ? initializer(spec.shape) : tensor(given, spec.shape, 'float32');
         if (values.shape.join() !== spec.shape.join()) {
           throw new NablaError(
             this.name,

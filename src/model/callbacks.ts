@@ -1,9 +1,20 @@
 // Callbacks: what fit calls as it goes, and EarlyStopping.
 import { describe, NablaError, unknownName } from '../errors.ts';
-import type { Logs } from './history.ts';
+import type { FitPosition, Logs } from './history.ts';
+import type { Model } from './model.ts';
 
 /** What a callback can see and do. */
 export interface FitControl {
+  /** The model that is trained. */
+  readonly model: Model;
+  /** Where training stands: what fit's `resume` takes to go on from here. In `onBatchEnd` it is where the last step that ran ended. */
+  readonly position: FitPosition;
+  /** Steps that the optimizer took, with those of former fits. */
+  readonly iterations: number;
+  /** Epochs that fit was asked for. */
+  readonly epochs: number;
+  /** In `onTrainBegin`: has fit begin there. */
+  resumeAt(position: FitPosition): void;
   /** Ends the fit after the epoch, or after the time slice that runs. */
   stop(): void;
   /** The weights, copied. */
@@ -16,6 +27,8 @@ export interface FitControl {
 
 /** Functions that fit calls; all are optional and may be async. An error in one ends the fit with the model as it is. */
 export interface Callback {
+  /** Time slices end where the optimizer has taken a multiple of so many steps, so that `onBatchEnd` meets the model as it is then. */
+  readonly everySteps?: number | undefined;
   onTrainBegin?(control: FitControl): void | Promise<void>;
   onEpochBegin?(epoch: number, control: FitControl): void | Promise<void>;
   /** Called for every step in order, some time after it ran: about ten times a second for all steps since. */

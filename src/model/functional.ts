@@ -2,6 +2,7 @@
 import { describe, NablaError } from '../errors.ts';
 import type { Layer } from '../layers/layer.ts';
 import { SymbolicTensor } from '../layers/symbolic.ts';
+import type { ConfigWriter, Json } from '../saving/config.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { Model } from './model.ts';
@@ -109,6 +110,22 @@ export class Functional extends Model {
       }
       names.add(layer.name);
     }
+  }
+
+  override toConfig(writer: ConfigWriter): Json {
+    const values = [this.entry, ...this.order];
+    const nodes = this.order.map(({ layer, inputs }) => ({
+      layer: this.distinct.indexOf(layer!),
+      inputs: inputs.map((source) => values.indexOf(source)),
+    }));
+    return {
+      className: 'Functional',
+      name: this.name,
+      layers: this.distinct.map((layer) => writer.layer(layer)),
+      inputs: [this.entry.shape],
+      nodes,
+      outputs: [values.indexOf(this.exit)],
+    };
   }
 
   override get layers(): readonly Layer[] {

@@ -7,12 +7,27 @@ import { getLoss, type Loss, type LossLike } from '../losses/losses.ts';
 import type { AnyMetric } from '../metrics/metric.ts';
 import { getMetric, type MetricLike } from '../metrics/metrics.ts';
 import { getOptimizer, type Optimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
+import type { ConfigWriter, Json } from '../saving/config.ts';
+import { captureTraining, restoreTraining, type TrainingState } from '../saving/progress.ts';
+import { concatenate } from '../saving/safetensors.ts';
+import {
+  applyWeights,
+  type LoadWeightsOptions,
+  modelParts,
+  readSaved,
+  type SavedSource,
+  type SaveOptions,
+  type WeightReport,
+  weightParts,
+  writeParts,
+} from '../saving/save.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { empty } from '../trace.ts';
 import type { Variable } from '../variable.ts';
+import { randomStates } from './control.ts';
 import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
-import type { History, Logs } from './history.ts';
+import type { FitPosition, History, Logs } from './history.ts';
 import { predictProgram } from './programs.ts';
 import { type SummaryOptions, summaryText } from './summary.ts';
 import { checkHome, Trainer } from './trainer.ts';
@@ -44,6 +59,9 @@ export abstract class Model implements Disposable {
   readonly name: string;
   private compiledWith: Compiled | undefined;
   private trainerInUse: Trainer | undefined;
+  private givenToCompile: CompileOptions | undefined;
+  private awaiting: TrainingState | undefined;
+  private place: (() => FitPosition) | undefined;
   private readonly predictors = new Map<string, ReturnType<typeof predictProgram>>();
 
   constructor(name: string) {
@@ -101,7 +119,9 @@ export abstract class Model implements Disposable {
     };
     this.trainerInUse?.dispose();
     this.trainerInUse = undefined;
+    this.awaiting = undefined;
     this.compiledWith = compiled;
+    this.givenToCompile = options;
   }
 
   /** @internal What the model was compiled with; throws if it was not. */
@@ -121,6 +141,8 @@ export abstract class Model implements Disposable {
     if (this.trainerInUse === undefined || this.trainerInUse.stale(engine())) {
       this.trainerInUse?.dispose();
       this.trainerInUse = new Trainer(engine(), this, compiled);
+      if (this.awaiting !== undefined) restoreTraining(this, this.trainerInUse, this.awaiting);
+      this.awaiting = undefined;
     }
     return this.trainerInUse;
   }
@@ -274,6 +296,83 @@ export abstract class Model implements Disposable {
       const { storage, byteOffset } = weight.memory(where);
       storage.engine.backend.write(storage.handle, byteOffset, arrays[i] as Float32Array);
     });
+  }
+
+  /**
+   * Saves the model to one file: architecture, weights, how it was compiled, the optimizer's state, random state and the place in training. The
+   * former file stays whole until the new one is. {@link loadModel} reads it; Python's `safetensors` reads the weights.
+   *
+   * @param path a path, or an address such as `indexeddb://name` in a browser
+   * @example await model.save('model.safetensors');
+   */
+  async save(path: string | URL, options: SaveOptions = {}): Promise<void> {
+    await writeParts(`${this.name}.save`, path, modelParts(this, options));
+  }
+
+  /** What {@link Model.save} writes, in memory. */
+  toBytes(options: SaveOptions = {}): Uint8Array<ArrayBuffer> {
+    return concatenate(modelParts(this, options));
+  }
+
+  /** Saves the weights only, by name, as a safetensors file. */
+  async saveWeights(path: string | URL): Promise<void> {
+    await writeParts(`${this.name}.saveWeights`, path, weightParts(this));
+  }
+
+  /**
+   * Puts saved weights in place, by name: those of `saveWeights`, of `save`, or of any safetensors file with float32, float16, bfloat16 or float64.
+   *
+   * @throws {NablaError} when names or shapes do not match and `partial` is not given; nothing is loaded then.
+   * @example const { loaded, missing } = await model.loadWeights('weights.safetensors', { partial: true });
+   */
+  async loadWeights(source: SavedSource, options: LoadWeightsOptions = {}): Promise<WeightReport> {
+    const { name, file } = await readSaved(`${this.name}.loadWeights`, source);
+    return applyWeights(this, name, file, options);
+  }
+
+  /** The architecture, for saving. Models that are classes of their own cannot be saved whole. */
+  toConfig(_writer: ConfigWriter): Json {
+    throw new NablaError(
+      `${this.name}.save`,
+      `a model of a class of its own cannot be saved whole, got ${this.constructor.name}; use saveWeights() and loadWeights()`,
+    );
+  }
+
+  /** @internal What compile was given. */
+  get compiledFrom(): CompileOptions | undefined {
+    return this.givenToCompile;
+  }
+
+  /** Where training stands: pass it to fit's `resume` to go on from there, in this process or after the model was loaded. */
+  get position(): FitPosition {
+    return this.place?.() ?? { epoch: 0, step: 0, ...randomStates() };
+  }
+
+  /** @internal Sets where training stands. */
+  resumeFrom(position: FitPosition | (() => FitPosition)): void {
+    this.place = typeof position === 'function' ? position : () => position;
+  }
+
+  /** @internal A copy of the optimizer's state; undefined where the model was not trained yet. */
+  trainingState(): TrainingState | undefined {
+    const { trainerInUse } = this;
+    if (trainerInUse === undefined) return this.awaiting;
+    return captureTraining(this, trainerInUse);
+  }
+
+  /** @internal Puts a state of the optimizer in place, now or when training begins. */
+  restoreTraining(state: TrainingState): void {
+    if (this.trainerInUse === undefined) this.awaiting = state;
+    else restoreTraining(this, this.trainerInUse, state);
+  }
+
+  /** @internal Throws while steps run: weights would be read or written between two of them. */
+  ensureIdle(where: string): void {
+    if (!this.trainerInUse?.isStepping) return;
+    throw new NablaError(
+      `${this.name}.${where}`,
+      'the model is being trained; do it in a callback, such as modelCheckpoint, or await fit first',
+    );
   }
 
   /** Number of weights' elements. */

@@ -1,6 +1,7 @@
 // Sequential: a model whose layers follow one another.
 import { describe, NablaError } from '../errors.ts';
 import { Layer } from '../layers/layer.ts';
+import type { ConfigWriter, Json } from '../saving/config.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { Model } from './model.ts';
@@ -48,6 +49,11 @@ export class Sequential extends Model {
       );
     }
     this.stack.push(layer);
+  }
+
+  override toConfig(writer: ConfigWriter): Json {
+    const layers = this.stack.map((layer) => writer.layer(layer));
+    return { className: 'Sequential', name: this.name, layers, inputShape: this.builtShape ?? null };
   }
 
   override get layers(): readonly Layer[] {

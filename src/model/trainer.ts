@@ -59,6 +59,7 @@ export class Trainer {
   private readonly zeroLog: Float32Array;
   private rate = Number.NaN;
   private busy = false;
+  private stepping = false;
 
   constructor(engine: Engine, model: Model, compiled: Compiled) {
     this.engine = engine;
@@ -84,6 +85,11 @@ export class Trainer {
   /** Is a fit, evaluate or trainOnBatch under way? */
   get isBusy(): boolean {
     return this.busy;
+  }
+
+  /** Are steps running just now? Not while callbacks are called. */
+  get isStepping(): boolean {
+    return this.stepping;
   }
 
   /** One fit, evaluate or trainOnBatch at a time. */
@@ -125,12 +131,14 @@ export class Trainer {
       const abort = () => run.stop();
       signal?.addEventListener('abort', abort);
       let ran: number;
+      this.stepping = true;
       try {
         ran = (await run.done).steps;
       } catch (error) {
         this.clearLog();
         throw error;
       } finally {
+        this.stepping = false;
         signal?.removeEventListener('abort', abort);
       }
       const elapsed = performance.now() - began;

@@ -1,0 +1,113 @@
+// Saved models made again: architecture, weights, and the state of training.
+import { describe, NablaError } from '../errors.ts';
+import { modelFromConfig } from '../model/config.ts';
+import type { FitPosition } from '../model/history.ts';
+import type { CompileOptions, Model } from '../model/model.ts';
+import { buildFrom, type SavedWeight, sourceOf } from './building.ts';
+import { ConfigReader, isFields, type Json, parseJson } from './config.ts';
+import type { Safetensors } from './safetensors.ts';
+import { toFloat32 } from './safetensors.ts';
+import {
+  applyWeights,
+  isWeight,
+  keys,
+  parseSaved,
+  readSaved,
+  type SavedSource,
+  savedStates,
+} from './save.ts';
+
+/** What loadModel takes. */
+export interface LoadOptions {
+  /** Whether the model is compiled as it was, with its optimizer's state. Default true. */
+  compile?: boolean;
+}
+
+/**
+ * The model that was saved with `model.save()` or `model.toBytes()`. Training goes on where it stood with
+ * `model.fit(x, y, { epochs, resume: model.position })`, to the bit on the same backend.
+ *
+ * @param source a path, an address such as `indexeddb://name`, or the bytes
+ * @throws {NablaError} when the file is truncated, altered, of a newer format, or has layers that are not known here.
+ * @example
+ * await model.save('model.safetensors');
+ * const again = await loadModel('model.safetensors');
+ */
+export async function loadModel(source: SavedSource, options: LoadOptions = {}): Promise<Model> {
+  const { name, file } = await readSaved('loadModel', source);
+  return modelOf(name, file, options);
+}
+
+/** {@link loadModel} for bytes in memory, at once. */
+export function modelFromBytes(bytes: Uint8Array | ArrayBuffer, options: LoadOptions = {}): Model {
+  const { name, file } = parseSaved('modelFromBytes', bytes);
+  return modelOf(name, file, options);
+}
+
+function modelOf(where: string, file: Safetensors, { compile = true }: LoadOptions): Model {
+  const text = file.metadata.get(keys.model);
+  if (text === undefined) {
+    throw new NablaError(
+      where,
+      'the file has weights only, expected a model; make the model and call its loadWeights(), or save with save()',
+    );
+  }
+  const saved = new Map<string, SavedWeight>();
+  for (const [name, tensor] of file.tensors) {
+    if (isWeight(name)) saved.set(name, { shape: tensor.shape, values: () => toFloat32(where, tensor) });
+  }
+  const reader = new ConfigReader(where);
+  const config = parseJson(where, 'the architecture', text);
+  const model = buildFrom(sourceOf(where, saved), () => modelFromConfig(where, reader, config));
+  try {
+    const how = file.metadata.get(keys.compile);
+    if (compile && how !== undefined) {
+      model.compile(reader.fields(fieldsOf(where, 'how it was compiled', how)) as unknown as CompileOptions);
+    }
+    restoreInto(where, model, file, compile);
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+  return model;
+}
+
+function fieldsOf(where: string, what: string, text: string): { readonly [key: string]: Json } {
+  const json = parseJson(where, what, text);
+  if (isFields(json)) return json;
+  throw new NablaError(where, `${what} is not an object, got ${describe(json)}; the file is altered`);
+}
+
+/** Puts all that a file says of a model into one that is made alike: weights and, if it is compiled, the state of training. */
+export function restoreInto(where: string, model: Model, file: Safetensors, training = true): void {
+  applyWeights(model, where, file);
+  const stood = file.metadata.get(keys.training);
+  if (!training || stood === undefined) return;
+  const { position, iterations, learningRate } = fieldsOf(where, 'the state of training', stood);
+  if (!isPosition(position)) {
+    throw new NablaError(
+      where,
+      `bad place in training, got ${JSON.stringify(position)}; the file is altered`,
+    );
+  }
+  model.resumeFrom(position as unknown as FitPosition);
+  if (iterations === undefined) return;
+  if (typeof iterations !== 'number' || typeof learningRate !== 'number' || !(learningRate >= 0)) {
+    throw new NablaError(
+      where,
+      `bad state of training, got ${JSON.stringify({ iterations, learningRate })}; the file is altered`,
+    );
+  }
+  model.restoreTraining({ iterations, learningRate, states: savedStates(where, file) });
+}
+
+function isPosition(json: Json | undefined): boolean {
+  if (!isFields(json)) return false;
+  const { epoch, step, shuffle, random } = json;
+  return (
+    [epoch, step].every((value) => Number.isSafeInteger(value)) &&
+    isFields(shuffle) &&
+    [shuffle.seed, shuffle.stream, shuffle.position].every((value) => Number.isSafeInteger(value)) &&
+    Array.isArray(random)
+  );
+}
