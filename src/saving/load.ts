@@ -80,7 +80,8 @@ function fieldsOf(where: string, what: string, text: string): { readonly [key: s
 
 /** Puts all that a file says of a model into one that is made alike: weights and, if it is compiled, the state of training. */
 export function restoreInto(where: string, model: Model, file: Safetensors, training = true): void {
-  applyWeights(model, where, file);
+  // A model whose input is not known yet has no weights.
+  if (model.weights.length > 0 || [...file.tensors.keys()].some(isWeight)) applyWeights(model, where, file);
   const stood = file.metadata.get(keys.training);
   if (!training || stood === undefined) return;
   const { position, iterations, learningRate } = fieldsOf(where, 'the state of training', stood);
