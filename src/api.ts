@@ -10,6 +10,7 @@ export {
   vjp,
 } from './autodiff.ts';
 export type { BackendInfo, BackendMemory, BackendName } from './backend/backend.ts';
+export * from './callbacks/index.ts';
 export * as constraints from './constraints.ts';
 export { type Digits, type DigitsOptions, generateDigits } from './data/digits.ts';
 export { encodeIdx, type IdxArray, type IdxType, type IdxTypedArrays, parseIdx } from './data/idx.ts';

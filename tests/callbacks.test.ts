@@ -34,6 +34,7 @@ function stub(): FitControl & { stopping: boolean } {
     position: { epoch: 0, step: 0, shuffle: { seed: 0, stream: 0, position: 0 }, random: [0, 0, 0, 0] },
     iterations: 0,
     epochs: 1,
+    aborted: false,
     resumeAt: () => {},
     stopping: false,
     stop() {

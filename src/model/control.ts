@@ -33,8 +33,12 @@ export function makeControl(model: Model, trainer: Trainer, options: FitOptions)
     get iterations() {
       return iterationsOf(trainer);
     },
+    get aborted() {
+      return options.signal?.aborted === true;
+    },
     resumeAt(position) {
       this.resume = position;
+      this.at = position;
     },
     stopping: false,
     stop() {

@@ -261,7 +261,7 @@ async function runEpoch(
     control.at =
       completed < total ? { epoch, step: completed, shuffle: shuffleState } : { epoch: epoch + 1, step: 0 };
     history.steps += slice.steps;
-    watchForNaN(session, slice, epoch);
+    if (!callbacks.some(({ toleratesNaN }) => toleratesNaN)) watchForNaN(session, slice, epoch);
     mean.add(slice, size);
     reporter.update(completed, mean.logs());
     for (const callback of callbacks) {

@@ -64,7 +64,8 @@ function modelOf(where: string, file: Safetensors, { compile = true }: LoadOptio
     if (compile && how !== undefined) {
       model.compile(reader.fields(fieldsOf(where, 'how it was compiled', how)) as unknown as CompileOptions);
     }
-    restoreInto(where, model, file, compile);
+    const place = restoreInto(where, model, file, compile);
+    if (place !== undefined) model.resumeFrom(place);
   } catch (error) {
     model.dispose();
     throw error;
@@ -78,12 +79,17 @@ function fieldsOf(where: string, what: string, text: string): { readonly [key: s
   throw new NablaError(where, `${what} is not an object, got ${describe(json)}; the file is altered`);
 }
 
-/** Puts all that a file says of a model into one that is made alike: weights and, if it is compiled, the state of training. */
-export function restoreInto(where: string, model: Model, file: Safetensors, training = true): void {
+/** Puts all that a file says of a model into one that is made alike: weights and, if it is compiled, the state of training. Gives its place. */
+export function restoreInto(
+  where: string,
+  model: Model,
+  file: Safetensors,
+  training = true,
+): FitPosition | undefined {
   // A model whose input is not known yet has no weights.
   if (model.weights.length > 0 || [...file.tensors.keys()].some(isWeight)) applyWeights(model, where, file);
   const stood = file.metadata.get(keys.training);
-  if (!training || stood === undefined) return;
+  if (!training || stood === undefined) return undefined;
   const { position, iterations, learningRate } = fieldsOf(where, 'the state of training', stood);
   if (!isPosition(position)) {
     throw new NablaError(
@@ -91,8 +97,8 @@ export function restoreInto(where: string, model: Model, file: Safetensors, trai
       `bad place in training, got ${JSON.stringify(position)}; the file is altered`,
     );
   }
-  model.resumeFrom(position as unknown as FitPosition);
-  if (iterations === undefined) return;
+  const place = position as unknown as FitPosition;
+  if (iterations === undefined) return place;
   if (typeof iterations !== 'number' || typeof learningRate !== 'number' || !(learningRate >= 0)) {
     throw new NablaError(
       where,
@@ -100,6 +106,7 @@ export function restoreInto(where: string, model: Model, file: Safetensors, trai
     );
   }
   model.restoreTraining({ iterations, learningRate, states: savedStates(where, file) });
+  return place;
 }
 
 function isPosition(json: Json | undefined): boolean {

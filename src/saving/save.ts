@@ -68,15 +68,18 @@ function weightEntries(model: Model): [string, SafetensorsInput][] {
   });
 }
 
-/** The whole model as the parts of a file. */
-export function modelParts(model: Model, { includeOptimizer = true }: SaveOptions = {}): Uint8Array[] {
+/** The whole model as the parts of a file; without `architecture` only what a model that is there already needs to go on. */
+export function modelParts(
+  model: Model,
+  { includeOptimizer = true, architecture = true }: SaveOptions & { architecture?: boolean } = {},
+): Uint8Array[] {
   const writer = new ConfigWriter();
   const metadata: Record<string, string> = { [keys.version]: String(formatVersion) };
   if (model.inputShape !== undefined) model.build(model.inputShape);
-  metadata[keys.model] = JSON.stringify(model.toConfig(writer));
+  if (architecture) metadata[keys.model] = JSON.stringify(model.toConfig(writer));
   const tensors = weightEntries(model);
   const { compiledFrom } = model;
-  if (compiledFrom !== undefined) {
+  if (architecture && compiledFrom !== undefined) {
     const { optimizer, loss, metrics, ...rest } = compiledFrom;
     const compile: Json = writer.value(`${model.name}.compile`, { optimizer, loss, metrics, ...rest });
     metadata[keys.compile] = JSON.stringify(compile);

@@ -1,0 +1,25 @@
+// The public names of the callbacks.
+export {
+  BackupAndRestore,
+  type BackupAndRestoreOptions,
+  backupAndRestore,
+  ModelCheckpoint,
+  type ModelCheckpointOptions,
+  modelCheckpoint,
+  type SaveFrequency,
+} from './checkpoint.ts';
+export {
+  LearningRateScheduler,
+  learningRateScheduler,
+  ReduceLROnPlateau,
+  type ReduceLROnPlateauOptions,
+  reduceLROnPlateau,
+} from './rates.ts';
+export {
+  CSVLogger,
+  type CSVLoggerOptions,
+  csvLogger,
+  lambdaCallback,
+  TerminateOnNaN,
+  terminateOnNaN,
+} from './simple.ts';
