@@ -1,13 +1,15 @@
 // Callbacks: what fit calls as it goes, and EarlyStopping.
 import { Monitor, type MonitorOptions } from '../callbacks/monitor.ts';
 import { describe, NablaError } from '../errors.ts';
+import type { Nested } from '../nested.ts';
+import type { Tensor } from '../tensor.ts';
 import type { FitPosition, Logs } from './history.ts';
 import type { Model } from './model.ts';
 
 /** What a callback can see and do. */
 export interface FitControl {
   /** The model that is trained. */
-  readonly model: Model;
+  readonly model: Model<Nested<Tensor>>;
   /** Where training stands: what fit's `resume` takes to go on from here. In `onBatchEnd` it is where the last step that ran ended. */
   readonly position: FitPosition;
   /** Steps that the optimizer took, with those of former fits. */

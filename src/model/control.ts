@@ -1,8 +1,9 @@
 // What callbacks are given while fit runs: the model, where training stands, and the ways to change its course.
 import { NablaError } from '../errors.ts';
+import type { Nested } from '../nested.ts';
 import { generatorState, hostRandom } from '../ops/random.ts';
 import type { PhiloxState } from '../random.ts';
-import { iterationsOf } from '../saving/progress.ts';
+import type { Tensor } from '../tensor.ts';
 import type { Callback, FitControl } from './callbacks.ts';
 import type { FitOptions } from './fit.ts';
 import type { FitPosition } from './history.ts';
@@ -18,7 +19,7 @@ export interface Control extends FitControl {
 }
 
 /** The control of a fit that is to begin. */
-export function makeControl(model: Model, trainer: Trainer, options: FitOptions): Control {
+export function makeControl(model: Model<Nested<Tensor>>, trainer: Trainer, options: FitOptions): Control {
   const { optimizer } = model.compiled('fit');
   const { resume, epochs = 1, initialEpoch = 0 } = options;
   return {
@@ -31,7 +32,7 @@ export function makeControl(model: Model, trainer: Trainer, options: FitOptions)
       return { ...states, ...this.at };
     },
     get iterations() {
-      return iterationsOf(trainer);
+      return trainer.group.step;
     },
     get aborted() {
       return options.signal?.aborted === true;

@@ -87,6 +87,7 @@ export class ConfigWriter {
     if (known !== undefined) return { $: 'layer', ref: known };
     const id = this.layers.size;
     this.layers.set(layer, id);
+    if (isModel(layer)) return { $: 'layer', id, model: layer.toConfig(this) };
     return {
       $: 'layer',
       id,
@@ -96,6 +97,13 @@ export class ConfigWriter {
   }
 }
 
+/** A model among the layers of another one. */
+interface ModelLayer {
+  toConfig(writer: ConfigWriter): Json;
+}
+
+const isModel = (layer: object): layer is ModelLayer => 'toConfig' in layer;
+
 const arrayTypes = [Float32Array, Float64Array, Int32Array, Uint8Array] as const;
 
 /** Makes values from JSON. */
@@ -103,9 +111,12 @@ export class ConfigReader {
   private readonly where: string;
   private readonly layers = new Map<number, Layer>();
 
-  /** `where` is what messages call the file. */
-  constructor(where: string) {
+  private readonly modelOf: ((reader: ConfigReader, json: Json) => unknown) | undefined;
+
+  /** `where` is what messages call the file; `modelOf` makes the models in it. */
+  constructor(where: string, modelOf?: (reader: ConfigReader, json: Json) => unknown) {
     this.where = where;
+    this.modelOf = modelOf;
   }
 
   value(json: Json, depth = 0): unknown {
@@ -141,12 +152,19 @@ export class ConfigReader {
     if (json === null || typeof json !== 'object' || isList(json) || json.$ !== 'layer') {
       throw this.bad(`got ${describe(json)}, expected a layer`);
     }
-    const { id, ref, className, config } = json;
+    const { id, ref, className, config, model } = json;
     if (ref !== undefined) {
       const known = this.layers.get(ref as number);
       if (known === undefined)
         throw this.bad(`got layer ${describe(ref)}, expected one that comes before it`);
       return known;
+    }
+    if (typeof id === 'number' && model !== undefined && this.modelOf !== undefined) {
+      if (depth > maxDepth) throw this.bad(`models are nested more than ${maxDepth} deep`);
+      // Whatever it gives, it stands here as a layer.
+      const nested = this.modelOf(this, model) as Layer;
+      this.layers.set(id, nested);
+      return nested;
     }
     if (typeof id !== 'number' || typeof className !== 'string' || !isFields(config)) {
       throw this.bad(`got a layer without id, className or config, expected all of them`);

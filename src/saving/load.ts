@@ -3,6 +3,9 @@ import { describe, NablaError } from '../errors.ts';
 import { modelFromConfig } from '../model/config.ts';
 import type { FitPosition } from '../model/history.ts';
 import type { CompileOptions, Model } from '../model/model.ts';
+import type { AnySavable } from '../model/savable.ts';
+import type { Nested } from '../nested.ts';
+import type { Tensor } from '../tensor.ts';
 import { buildFrom, type SavedWeight, sourceOf } from './building.ts';
 import { ConfigReader, isFields, type Json, parseJson } from './config.ts';
 import type { Safetensors } from './safetensors.ts';
@@ -27,24 +30,32 @@ export interface LoadOptions {
  * The model that was saved with `model.save()` or `model.toBytes()`. Training goes on where it stood with
  * `model.fit(x, y, { epochs, resume: model.position })`, to the bit on the same backend.
  *
+ * `O` is what the model gives: a tensor, unless it has several outputs.
+ *
  * @param source a path, an address such as `indexeddb://name`, or the bytes
  * @throws {NablaError} when the file is truncated, altered, of a newer format, or has layers that are not known here.
  * @example
  * await model.save('model.safetensors');
  * const again = await loadModel('model.safetensors');
  */
-export async function loadModel(source: SavedSource, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel<O extends Nested<Tensor> = Tensor>(
+  source: SavedSource,
+  options: LoadOptions = {},
+): Promise<Model<O>> {
   const { name, file } = await readSaved('loadModel', source);
-  return modelOf(name, file, options);
+  return modelOf(name, file, options) as Model<O>;
 }
 
 /** {@link loadModel} for bytes in memory, at once. */
-export function modelFromBytes(bytes: Uint8Array | ArrayBuffer, options: LoadOptions = {}): Model {
+export function modelFromBytes<O extends Nested<Tensor> = Tensor>(
+  bytes: Uint8Array | ArrayBuffer,
+  options: LoadOptions = {},
+): Model<O> {
   const { name, file } = parseSaved('modelFromBytes', bytes);
-  return modelOf(name, file, options);
+  return modelOf(name, file, options) as Model<O>;
 }
 
-function modelOf(where: string, file: Safetensors, { compile = true }: LoadOptions): Model {
+function modelOf(where: string, file: Safetensors, { compile = true }: LoadOptions): unknown {
   const text = file.metadata.get(keys.model);
   if (text === undefined) {
     throw new NablaError(
@@ -56,9 +67,11 @@ function modelOf(where: string, file: Safetensors, { compile = true }: LoadOptio
   for (const [name, tensor] of file.tensors) {
     if (isWeight(name)) saved.set(name, { shape: tensor.shape, values: () => toFloat32(where, tensor) });
   }
-  const reader = new ConfigReader(where);
+  const reader = new ConfigReader(where, (nested, json) => modelFromConfig(where, nested, json));
   const config = parseJson(where, 'the architecture', text);
-  const model = buildFrom(sourceOf(where, saved), () => modelFromConfig(where, reader, config));
+  const model = buildFrom(sourceOf(where, saved), () => modelFromConfig(where, reader, config)) as Model<
+    Nested<Tensor>
+  >;
   try {
     const how = file.metadata.get(keys.compile);
     if (compile && how !== undefined) {
@@ -82,7 +95,7 @@ function fieldsOf(where: string, what: string, text: string): { readonly [key: s
 /** Puts all that a file says of a model into one that is made alike: weights and, if it is compiled, the state of training. Gives its place. */
 export function restoreInto(
   where: string,
-  model: Model,
+  model: AnySavable,
   file: Safetensors,
   training = true,
 ): FitPosition | undefined {

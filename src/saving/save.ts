@@ -1,10 +1,10 @@
 // Models as bytes: architecture, weights, optimizer state and the place in training as one safetensors file; and weights alone.
 import { describe, NablaError } from '../errors.ts';
 import type { FitPosition } from '../model/history.ts';
-import type { Model } from '../model/model.ts';
+import type { AnySavable } from '../model/savable.ts';
 import { sameShape, showShape } from '../shape.ts';
 import type { Variable } from '../variable.ts';
-import { distinctNames } from './building.ts';
+import { weightNames } from './building.ts';
 import { ConfigWriter, type Json } from './config.ts';
 import { crc32c } from './crc32c.ts';
 import {
@@ -54,28 +54,27 @@ function floats(weight: { readonly shape: readonly number[] }, data: Float32Arra
   return { dtype: 'F32', shape: weight.shape, data };
 }
 
-function weightEntries(model: Model): [string, SafetensorsInput][] {
+function weightEntries(model: AnySavable): [string, SafetensorsInput][] {
   model.ensureIdle('save');
-  const { weights } = model;
-  return distinctNames(weights).map((name, i) => {
+  return [...weightNames(model)].map(([weight, name]) => {
     if (name.startsWith('$')) {
       throw new NablaError(
         `${model.name}.save`,
         `names that begin with $ are kept for optimizers, got weight '${name}'; rename its layer`,
       );
     }
-    return [name, floats(weights[i]!, weights[i]!.dataSync())];
+    return [name, floats(weight, weight.dataSync())];
   });
 }
 
 /** The whole model as the parts of a file; without `architecture` only what a model that is there already needs to go on. */
 export function modelParts(
-  model: Model,
+  model: AnySavable,
   { includeOptimizer = true, architecture = true }: SaveOptions & { architecture?: boolean } = {},
 ): Uint8Array[] {
   const writer = new ConfigWriter();
   const metadata: Record<string, string> = { [keys.version]: String(formatVersion) };
-  if (model.inputShape !== undefined) model.build(model.inputShape);
+  if (model.inputShapes !== undefined) model.ensureBuilt(...model.inputShapes);
   if (architecture) metadata[keys.model] = JSON.stringify(model.toConfig(writer));
   const tensors = weightEntries(model);
   const { compiledFrom } = model;
@@ -89,23 +88,24 @@ export function modelParts(
     const { iterations, learningRate } = state ?? {};
     const training: SavedTraining = { iterations, learningRate, position: model.position };
     metadata[keys.training] = JSON.stringify(training);
-    const shapes = new Map(distinctNames(model.weights).map((name, i) => [name, model.weights[i]!]));
+    const shapes = new Map([...weightNames(model)].map(([weight, name]) => [name, weight]));
     state?.states.forEach((values, i) => {
       for (const [name, data] of values ?? []) {
         tensors.push([`${statePrefix}${i + 1}/${name}`, floats(shapes.get(name)!, data)]);
       }
     });
   }
-  return checked(tensors, metadata);
+  return sealedParts(tensors, metadata);
 }
 
 /** The weights as the parts of a file. */
-export function weightParts(model: Model): Uint8Array[] {
-  if (model.inputShape !== undefined) model.build(model.inputShape);
-  return checked(weightEntries(model), { [keys.version]: String(formatVersion) });
+export function weightParts(model: AnySavable): Uint8Array[] {
+  if (model.inputShapes !== undefined) model.ensureBuilt(...model.inputShapes);
+  return sealedParts(weightEntries(model), { [keys.version]: String(formatVersion) });
 }
 
-function checked(
+/** The parts of a file with a checksum over all that it says. */
+export function sealedParts(
   tensors: readonly [string, SafetensorsInput][],
   metadata: Record<string, string>,
 ): Uint8Array[] {
@@ -184,12 +184,13 @@ function checkFile(where: string, { metadata, tensors }: Safetensors): void {
     );
   }
   const told = metadata.get(keys.checksum);
-  if (told === undefined) return;
+  // Other programs write none.
+  if (told === undefined && version === undefined) return;
   const found = checksum(metadata, tensors, (name) => tensors.get(name)!.data);
   if (found !== told) {
     throw new NablaError(
       where,
-      `the file is altered, got checksum ${found}, expected ${told}; save it again or take a former one`,
+      `the file is altered, got checksum ${found}, expected ${told ?? 'one'}; save it again or take a former one`,
     );
   }
 }
@@ -234,14 +235,13 @@ export interface WeightReport {
 
 /** Puts the weights of a file into a model. */
 export function applyWeights(
-  model: Model,
+  model: AnySavable,
   where: string,
   file: Safetensors,
   { partial = false, rename = (name) => name }: LoadWeightsOptions = {},
 ): WeightReport {
-  if (model.inputShape !== undefined) model.build(model.inputShape);
-  const { weights } = model;
-  if (weights.length === 0 && model.inputShape === undefined) {
+  if (model.inputShapes !== undefined) model.ensureBuilt(...model.inputShapes);
+  if (model.weights.length === 0 && model.inputShapes === undefined) {
     throw new NablaError(
       `${model.name}.loadWeights`,
       'the model has no weights yet; give its first layer inputShape, or call build() first',
@@ -251,7 +251,7 @@ export function applyWeights(
   const found = new Map<string, SafetensorsTensor>();
   const unexpected: string[] = [];
   const own = new Map<string, Variable<'float32'>>(
-    distinctNames(weights).map((name, i) => [name, weights[i]!]),
+    [...weightNames(model)].map(([weight, name]) => [name, weight]),
   );
   for (const [name, tensor] of file.tensors) {
     if (!isWeight(name)) continue;
