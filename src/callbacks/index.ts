@@ -23,3 +23,5 @@ export {
   TerminateOnNaN,
   terminateOnNaN,
 } from './simple.ts';
+export { TensorBoard, type TensorBoardOptions, tensorBoard } from './tensorboard/callback.ts';
+export { SummaryWriter, type SummaryWriterOptions, summaryWriter } from './tensorboard/writer.ts';
