@@ -52,6 +52,22 @@ export function applyGradients(
   }
 }
 
+/** Counts that a group was applied, where that is not counted with the batches. */
+export function countStep(graph: Graph, group: ParameterGroup): void {
+  const counter = graph.external(group.counter, [1], 'int32');
+  graph.addEffect({
+    kernel: 'map',
+    outputs: [counter],
+    inputs: [counter],
+    attributes: [],
+    micro: [
+      { op: 'constantInt', args: [1] },
+      { op: 'addInt', args: [0, 1] },
+    ],
+    where: group.optimizer.name,
+  });
+}
+
 /** The step's learning rate: one number for all steps, or the log row's number in the table that a schedule filled. */
 function learningRate(graph: Graph, memory: TrainingMemory, group: ParameterGroup, use: number): Value {
   const { name, schedule } = group.optimizer;
