@@ -4,20 +4,28 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  type Batch,
   backupAndRestore,
   type Callback,
   csvLogger,
   type FitControl,
   lambdaCallback,
+  layers,
   learningRateScheduler,
   loadModel,
+  Model,
+  mean,
   memoryStore,
   modelCheckpoint,
   optimizers,
   type ReduceLROnPlateauOptions,
   reduceLROnPlateau,
   registerStore,
+  type Step,
   setSeed,
+  square,
+  sub,
+  type Tensor,
   tensor,
   terminateOnNaN,
 } from '../src/api.ts';
@@ -266,6 +274,49 @@ describeBackends(
       );
       model.dispose();
       other.dispose();
+    });
+  },
+  twoBackends,
+);
+
+/** A model with a training step of its own, in which two optimizers change a layer each. */
+class Both extends Model {
+  a = layers.dense({ units: 4, activation: 'tanh' });
+  b = layers.dense({ units: 3 });
+  ofA = optimizers.adam({ learningRate: 0.01 });
+  ofB = optimizers.sgd({ learningRate: 0.1, momentum: 0.9 });
+  override call(x: Tensor): Tensor {
+    return this.b.apply(this.a.apply(x));
+  }
+  override trainStep({ x }: Batch, step: Step) {
+    const loss = () => mean(square(sub(this.apply(x), 1)));
+    step.minimize(loss, { of: this.b, optimizer: this.ofB });
+    return { loss: step.minimize(loss, { of: this.a, optimizer: this.ofA }) };
+  }
+}
+
+describeBackends(
+  'backupAndRestore of a training step of its own',
+  () => {
+    it('has the state of each optimizer again', async () => {
+      const kept = new Map<string, Uint8Array>();
+      registerStore('kept', memoryStore(kept));
+      const { x } = clusters(40);
+      const train = async (epochs: number, callbacks: Callback[]) => {
+        setSeed(6);
+        const model = new Both();
+        model.compile({});
+        await model.fit(x, null, { epochs, batchSize: 8, callbacks, ...quiet });
+        const weights = model.getWeights();
+        model.dispose();
+        return weights;
+      };
+      const expected = await train(5, []);
+      const backup = () => backupAndRestore({ path: 'kept://both', deleteCheckpoint: false });
+      await train(2, [backup()]);
+      // Restored and saved again before a step is taken: nothing is lost.
+      await train(2, [backup()]);
+      assert.deepEqual(await train(5, [backup()]), expected);
     });
   },
   twoBackends,

@@ -312,7 +312,7 @@ describeBackends(
           const saver = {
             everySteps: at,
             onBatchEnd: () => {
-              if (model.trainingState()!.iterations === at) bytes ??= model.toBytes();
+              if (model.iterations === at) bytes ??= model.toBytes();
             },
           };
           await model.fit(data.x, data.y, { ...options, callbacks: [saver] });
@@ -642,9 +642,9 @@ describeBackends(
       [
         'a bad learning rate',
         (s) => {
-          s[keys.training] = s[keys.training]!.replace(/"learningRate":[^,]*/, '"learningRate":"fast"');
+          s[keys.training] = s[keys.training]!.replace(/"learningRate":[^,}]*/, '"learningRate":"fast"');
         },
-        'bad state of training',
+        'bad state of an optimizer',
       ],
     ];
     for (const [what, change, ...parts] of json) {

@@ -12,7 +12,7 @@ export interface FitControl {
   readonly model: Model<Nested<Tensor>>;
   /** Where training stands: what fit's `resume` takes to go on from here. In `onBatchEnd` it is where the last step that ran ended. */
   readonly position: FitPosition;
-  /** Steps that the optimizer took, with those of former fits. */
+  /** Training steps of all fits, those before the model was saved among them. */
   readonly iterations: number;
   /** Epochs that fit was asked for. */
   readonly epochs: number;
@@ -32,7 +32,7 @@ export interface FitControl {
 
 /** Functions that fit calls; all are optional and may be async. An error in one ends the fit with the model as it is. */
 export interface Callback {
-  /** Time slices end where the optimizer has taken a multiple of so many steps, so that `onBatchEnd` meets the model as it is then. */
+  /** Time slices end at multiples of so many steps, counted through all fits, so that `onBatchEnd` meets the model as it is then. */
   readonly everySteps?: number | undefined;
   /** Has fit go on at a loss that is NaN, which it else ends with an error. */
   readonly toleratesNaN?: boolean;

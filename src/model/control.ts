@@ -8,7 +8,6 @@ import type { Callback, FitControl } from './callbacks.ts';
 import type { FitOptions } from './fit.ts';
 import type { FitPosition } from './history.ts';
 import type { Model } from './model.ts';
-import type { Trainer } from './trainer.ts';
 
 /** The control with what only fit may change. */
 export interface Control extends FitControl {
@@ -19,7 +18,7 @@ export interface Control extends FitControl {
 }
 
 /** The control of a fit that is to begin. */
-export function makeControl(model: Model<Nested<Tensor>>, trainer: Trainer, options: FitOptions): Control {
+export function makeControl(model: Model<Nested<Tensor>>, options: FitOptions): Control {
   const { optimizer } = model.compiled('fit');
   const { resume, epochs = 1, initialEpoch = 0 } = options;
   return {
@@ -32,7 +31,7 @@ export function makeControl(model: Model<Nested<Tensor>>, trainer: Trainer, opti
       return { ...states, ...this.at };
     },
     get iterations() {
-      return trainer.group.step;
+      return model.iterations;
     },
     get aborted() {
       return options.signal?.aborted === true;

@@ -103,7 +103,7 @@ export async function runFit(
         order: trainer.orderOf(validate.indices, Math.min(size, validate.indices.length)),
       };
       if (validation) taken.own({ dispose: () => validation.order.storage.release() });
-      const control = makeControl(model, trainer, options);
+      const control = makeControl(model, options);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
       const indices = ascending(kept);
@@ -267,6 +267,7 @@ async function runEpoch(
     control.at =
       completed < total ? { epoch, step: completed, shuffle: shuffleState } : { epoch: epoch + 1, step: 0 };
     history.steps += slice.steps;
+    session.model.iterations += slice.steps;
     if (!callbacks.some(({ toleratesNaN }) => toleratesNaN))
       watchForNaN(`${session.model.name}.fit`, data, slice, epoch);
     mean.add(slice, size);

@@ -18,7 +18,7 @@ import {
 import type { Tensor } from '../tensor.ts';
 import { randomStates } from './control.ts';
 import type { FitPosition } from './history.ts';
-import type { CompileOptions } from './model.ts';
+import type { Compiled, CompileOptions } from './model.ts';
 import { Network } from './network.ts';
 
 /** What saving asks of a model, whatever it gives. */
@@ -28,6 +28,7 @@ export type AnySavable = Savable<Nested<Tensor>>;
 export abstract class Savable<O extends Nested<Tensor> = Tensor> extends Network<O> {
   // Hidden from the search for layers among the fields.
   #place: (() => FitPosition) | undefined;
+  #iterations = 0;
 
   /**
    * Saves the model to one file: architecture, weights, how it was compiled, the optimizer's state, random state and the place in training. The
@@ -74,10 +75,23 @@ export abstract class Savable<O extends Nested<Tensor> = Tensor> extends Network
     return this.#place?.() ?? { epoch: 0, step: 0, ...randomStates() };
   }
 
+  /** Training steps of all fits, those before the model was saved among them. */
+  get iterations(): number {
+    return this.#iterations;
+  }
+
+  /** @internal Counts training steps. */
+  set iterations(steps: number) {
+    this.#iterations = steps;
+  }
+
   /** @internal Sets where training stands. */
   resumeFrom(position: FitPosition | (() => FitPosition)): void {
     this.#place = typeof position === 'function' ? position : () => position;
   }
+
+  /** @internal What the model was compiled with. */
+  abstract compiled(where: string): Compiled;
 
   /** @internal What compile was given. */
   abstract readonly compiledFrom: CompileOptions | undefined;

@@ -7,7 +7,7 @@ import type { AnySavable } from '../model/savable.ts';
 import type { Nested } from '../nested.ts';
 import type { Tensor } from '../tensor.ts';
 import { buildFrom, type SavedWeight, sourceOf } from './building.ts';
-import { ConfigReader, isFields, type Json, parseJson } from './config.ts';
+import { ConfigReader, isFields, isList, type Json, parseJson } from './config.ts';
 import type { Safetensors } from './safetensors.ts';
 import { toFloat32 } from './safetensors.ts';
 import {
@@ -103,30 +103,38 @@ export function restoreInto(
   if (model.weights.length > 0 || [...file.tensors.keys()].some(isWeight)) applyWeights(model, where, file);
   const stood = file.metadata.get(keys.training);
   if (!training || stood === undefined) return undefined;
-  const { position, iterations, learningRate } = fieldsOf(where, 'the state of training', stood);
-  if (!isPosition(position)) {
+  const { position, iterations, optimizers } = fieldsOf(where, 'the state of training', stood);
+  if (!isPosition(position) || !isCount(iterations) || !isList(optimizers)) {
     throw new NablaError(
       where,
-      `bad place in training, got ${JSON.stringify(position)}; the file is altered`,
+      `bad place in training, got ${JSON.stringify({ position, iterations })}; the file is altered`,
     );
   }
-  const place = position as unknown as FitPosition;
-  if (iterations === undefined) return place;
-  if (typeof iterations !== 'number' || typeof learningRate !== 'number' || !(learningRate >= 0)) {
+  const states = savedStates(where, file);
+  const saved = optimizers.map((json, i) => {
+    const { own, step, learningRate } = isFields(json) ? json : {};
+    if (typeof own === 'boolean' && isCount(step) && typeof learningRate === 'number' && learningRate >= 0)
+      return { own, step: step as number, learningRate, states: states[i] ?? new Map() };
     throw new NablaError(
       where,
-      `bad state of training, got ${JSON.stringify({ iterations, learningRate })}; the file is altered`,
+      `bad state of an optimizer, got ${JSON.stringify(json)}; the file is altered`,
     );
-  }
-  model.restoreTraining({ iterations, learningRate, states: savedStates(where, file) });
-  return place;
+  });
+  model.restoreTraining(saved);
+  model.iterations = iterations as number;
+  return position as unknown as FitPosition;
+}
+
+function isCount(json: Json | undefined): boolean {
+  return Number.isSafeInteger(json) && (json as number) >= 0;
 }
 
 function isPosition(json: Json | undefined): boolean {
   if (!isFields(json)) return false;
   const { epoch, step, shuffle, random } = json;
   return (
-    [epoch, step].every((value) => Number.isSafeInteger(value)) &&
+    isCount(epoch) &&
+    isCount(step) &&
     isFields(shuffle) &&
     [shuffle.seed, shuffle.stream, shuffle.position].every((value) => Number.isSafeInteger(value)) &&
     Array.isArray(random)

@@ -7,6 +7,7 @@ import type { Variable } from '../variable.ts';
 import { weightNames } from './building.ts';
 import { ConfigWriter, type Json } from './config.ts';
 import { crc32c } from './crc32c.ts';
+import type { SavedOptimizer } from './progress.ts';
 import {
   type ByteSource,
   parseSafetensors,
@@ -42,9 +43,10 @@ export interface SaveOptions {
 
 /** The JSON of where training stands. */
 export interface SavedTraining {
-  readonly iterations?: number;
-  readonly learningRate?: number;
+  readonly iterations: number;
   readonly position: FitPosition;
+  /** In the order in which they are used; their numbers are among the tensors. */
+  readonly optimizers: readonly Omit<SavedOptimizer, 'states'>[];
 }
 
 /** Where saved bytes are read from: a path or an address, or the bytes. */
@@ -84,16 +86,21 @@ export function modelParts(
     metadata[keys.compile] = JSON.stringify(compile);
   }
   if (includeOptimizer) {
-    const state = model.trainingState();
-    const { iterations, learningRate } = state ?? {};
-    const training: SavedTraining = { iterations, learningRate, position: model.position };
-    metadata[keys.training] = JSON.stringify(training);
     const shapes = new Map([...weightNames(model)].map(([weight, name]) => [name, weight]));
-    state?.states.forEach((values, i) => {
-      for (const [name, data] of values ?? []) {
-        tensors.push([`${statePrefix}${i + 1}/${name}`, floats(shapes.get(name)!, data)]);
+    const optimizers = (model.trainingState() ?? []).map(({ states, ...rest }, place) => {
+      for (const [name, arrays] of states) {
+        const weight = shapes.get(name)!;
+        arrays.forEach((data, i) => {
+          if (data === undefined) return;
+          const shape = data.length === weight.size ? weight.shape : [data.length];
+          tensors.push([`${statePrefix}${place}/${i}/${name}`, { dtype: 'F32', shape, data }]);
+        });
       }
+      return rest;
     });
+    const { iterations, position } = model;
+    const training: SavedTraining = { iterations, position, optimizers };
+    metadata[keys.training] = JSON.stringify(training);
   }
   return sealedParts(tensors, metadata);
 }
@@ -200,17 +207,19 @@ export function isWeight(name: string): boolean {
   return !name.startsWith('$');
 }
 
-/** The optimizer states in a file, by their place and by weight. */
-export function savedStates(where: string, file: Safetensors): Map<string, Float32Array<ArrayBuffer>>[] {
-  const states: Map<string, Float32Array<ArrayBuffer>>[] = [];
+/** What the optimizers in a file keep for each weight, by the place of the optimizer. */
+export function savedStates(where: string, file: Safetensors): Map<string, Float32Array[]>[] {
+  const optimizers: Map<string, Float32Array[]>[] = [];
   for (const [name, tensor] of file.tensors) {
-    const found = /^\$optimizer\/([1-9])\/(.*)$/s.exec(name);
+    const found = /^\$optimizer\/(\d)\/(\d)\/(.*)$/s.exec(name);
     if (found === null) continue;
-    const place = Number(found[1]) - 1;
-    states[place] ??= new Map();
-    states[place].set(found[2]!, toFloat32(where, tensor));
+    const [place, i] = [Number(found[1]), Number(found[2])];
+    optimizers[place] ??= new Map();
+    const arrays = optimizers[place].get(found[3]!) ?? [];
+    arrays[i] = toFloat32(where, tensor);
+    optimizers[place].set(found[3]!, arrays);
   }
-  return states;
+  return optimizers;
 }
 
 /** What `loadWeights` takes. */
