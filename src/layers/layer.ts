@@ -1,13 +1,17 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
+import { collectLoss, collectMetric } from '../collect.ts';
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
+import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
+import { tensor } from '../ops/creation.ts';
 import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
+import { givenWeight } from '../saving/building.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
-import { SymbolicTensor } from './symbolic.ts';
+import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 
 /** Options that every layer has. */
 export interface LayerOptions {
@@ -23,10 +27,26 @@ export interface LayerOptions {
 
 type Applicable = Tensor | SymbolicTensor;
 
+const isTensor = (value: unknown) => value instanceof Tensor;
+const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
+
 /** How a layer is called. */
 export interface CallContext {
   /** True while fitting: dropout drops, normalisation uses the batch. */
   readonly training: boolean;
+}
+
+// What looks at the outputs of layers as they are called.
+const observers: ((layer: Layer, output: Tensor) => void)[] = [];
+
+/** @internal Runs `body` and shows `observer` the output of every layer that is called meanwhile. */
+export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => void, body: () => T): T {
+  observers.push(observer);
+  try {
+    return body();
+  } finally {
+    observers.pop();
+  }
 }
 
 /** What a weight is made from. */
@@ -43,15 +63,18 @@ export interface WeightSpec {
 
 /**
  * A layer: a function of tensors with weights. Subclasses give `call`, `computeOutputShape`, and `build` where they have weights.
- * Shapes are those of one sample, without the batch dimension.
+ * Shapes are those of one sample, without the batch dimension. `O` is what it gives: a tensor, or several as an array or by name.
  */
-export abstract class Layer {
+export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** The kind of layer in camelCase, `dense`. */
   abstract readonly kind: string;
-  readonly inputShape: Shape | undefined;
-  trainable: boolean;
+  private readonly givenShape: Shape | undefined;
+  private isTrainable: boolean;
+  private calledShape: Shape | undefined;
   private readonly activityRegularizer: Regularizer | undefined;
+  private readonly given: LayerOptions;
   private givenName: string | undefined;
+  private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
   private readonly parts: Layer[] = [];
   private builtFor: Shape | undefined;
@@ -65,9 +88,10 @@ export abstract class Layer {
         `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
       );
     }
+    this.given = options;
     this.givenName = options.name;
-    this.inputShape = inputShape;
-    this.trainable = options.trainable ?? true;
+    this.givenShape = inputShape;
+    this.isTrainable = options.trainable ?? true;
     const { activityRegularizer } = options;
     if (activityRegularizer !== undefined)
       this.activityRegularizer = getRegularizer(this.givenName ?? 'layer', activityRegularizer);
@@ -78,9 +102,52 @@ export abstract class Layer {
     return this.givenName ?? this.kind;
   }
 
-  /** @internal Called by the model that takes the layer in. */
+  /** Shape of one input sample, where it was given. */
+  get inputShape(): Shape | undefined {
+    return this.givenShape;
+  }
+
+  /** Whether optimizers change the weights. Setting it sets it for the layers that this one is made of, too. */
+  get trainable(): boolean {
+    return this.isTrainable;
+  }
+
+  set trainable(value: boolean) {
+    this.isTrainable = value;
+    for (const part of this.parts) part.trainable = value;
+  }
+
+  /** @internal Called by the model that takes the layer in. Weights that are there already go by the new name too. */
   nameIfUnnamed(name: string): void {
-    this.givenName ??= name;
+    if (this.givenName === undefined) this.takeName(name);
+  }
+
+  private takeName(name: string): void {
+    const former = `${this.name}/`;
+    this.givenName = name;
+    const inside = (text: string) => `${name}/${text.slice(former.length)}`;
+    for (const weight of this.ownWeights)
+      if (weight.name.startsWith(former)) weight.name = inside(weight.name);
+    for (const part of this.parts) if (part.name.startsWith(former)) part.takeName(inside(part.name));
+  }
+
+  /**
+   * The options that make a layer like this one, for saving: those that the constructor was given, with the layer's name and whether it is
+   * trained. Override it in a class whose constructor keeps options from `super`.
+   */
+  getConfig(): Record<string, unknown> {
+    return { ...this.given, name: this.givenName, trainable: this.trainable };
+  }
+
+  /** @internal Was it named by its user, and not by a model? */
+  get isNamed(): boolean {
+    return this.givenName !== undefined && !this.namedByModel;
+  }
+
+  /** @internal Gives a layer that its user did not name a name that is free in the model. */
+  rename(name: string): void {
+    this.takeName(name);
+    this.namedByModel = true;
   }
 
   /** All weights: the layer's own in the order they were made, then those of the layers it is made of. */
@@ -104,15 +171,19 @@ export abstract class Layer {
   ensureBuilt(...inputShapes: readonly Shape[]): void {
     if (this.builtFor !== undefined) return;
     this.shapeOf(inputShapes);
-    const inputShape = inputShapes[0]!;
     try {
-      this.build(inputShape);
+      this.buildAll(inputShapes);
     } catch (error) {
       // What was made before the failure would be made twice by the next attempt.
       for (const weight of this.ownWeights.splice(0)) weight.dispose();
       throw error;
     }
-    this.builtFor = inputShape;
+    this.builtFor = inputShapes[0]!;
+  }
+
+  /** Makes the weights for samples of these shapes; layers of several inputs override it. */
+  protected buildAll(inputShapes: readonly Shape[]): void {
+    this.build(inputShapes[0]!);
   }
 
   /** Makes the weights. Layers without weights need none. */
@@ -122,18 +193,18 @@ export abstract class Layer {
   abstract computeOutputShape(inputShape: Shape): number[];
 
   /** What the layer computes of a batch. */
-  protected abstract call(x: Tensor, context: CallContext): Tensor;
+  protected abstract call(x: Tensor, context: CallContext): O;
 
   /**
    * Calls the layer. On a batch it computes, building the weights first where needed, as in prediction unless the context says
    * otherwise; on a symbolic tensor it becomes a part of the model that is being described.
    */
-  apply(x: Tensor | readonly Tensor[], context?: CallContext): Tensor;
-  apply(x: SymbolicTensor | readonly SymbolicTensor[]): SymbolicTensor;
-  apply(x: Applicable | readonly Applicable[], context: CallContext = { training: false }): Applicable {
-    const inputs = Array.isArray(x) ? (x as readonly Applicable[]) : [x as Applicable];
+  apply(x: Nested<Tensor>, context?: CallContext): O;
+  apply(x: Nested<SymbolicTensor>): SymbolicOf<O>;
+  apply(x: Nested<Applicable>, context: CallContext = { training: false }): O | SymbolicOf<O> {
+    const inputs = this.inputsIn(x);
     if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
-      return new SymbolicTensor(this.shapeOf(inputs.map(({ shape }) => shape)), this, inputs);
+      return this.describe(inputs);
     }
     const wrong = inputs.find((input) => !(input instanceof Tensor) || input.rank === 0);
     if (wrong !== undefined || inputs.length === 0) {
@@ -148,13 +219,41 @@ export abstract class Layer {
     this.shapeOf(shapes);
     return named(this.name, () => {
       const output = this.callAll(tensors, context);
-      if (this.activityRegularizer !== undefined) addPenalty(this.name, this.activityRegularizer, output);
+      const outputs = partsOf<Tensor>(output, isTensor);
+      this.calledShape ??= outputs[0]?.shape.slice(1);
+      if (this.activityRegularizer !== undefined)
+        for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
+      for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
       return output;
     });
   }
 
-  /** The shape of one output sample for samples of these shapes; layers of several inputs override it. */
-  protected shapeOf(inputShapes: readonly Shape[]): number[] {
+  /** Becomes a part of a model that is being described. */
+  private describe(inputs: readonly SymbolicTensor[]): SymbolicOf<O> {
+    const shapes = this.shapeOf(inputs.map(({ shape }) => shape));
+    const outputs: SymbolicTensor[] = [];
+    // Who asks a model for its layers gets them as layers of one output, which nearly all are.
+    const call = { layer: this as unknown as Layer, inputs, outputs };
+    for (const shape of partsOf<Shape>(shapes, isShape)) outputs.push(new SymbolicTensor(shape, call));
+    return nest(structureOf(shapes, isShape), outputs) as SymbolicOf<O>;
+  }
+
+  /** What it is applied to, in the order of its inputs; layers that know their inputs by name override it. */
+  protected inputsIn<T extends Applicable>(x: Nested<T>): readonly T[] {
+    if (!isRecord(x)) return Array.isArray(x) ? x : [x as T];
+    throw new NablaError(
+      this.name,
+      `expected a tensor or an array of them, got them by name: ${Object.keys(x).join(', ')}`,
+    );
+  }
+
+  /** @internal The shape of one output sample, of the first time that it was called. */
+  get outputSeen(): Shape | undefined {
+    return this.calledShape;
+  }
+
+  /** The shape of one output sample for samples of these shapes; layers of several inputs or outputs override it. */
+  protected shapeOf(inputShapes: readonly Shape[]): Nested<Shape> {
     const [only, ...more] = inputShapes;
     if (only === undefined || more.length > 0) {
       throw new NablaError(
@@ -166,7 +265,7 @@ export abstract class Layer {
   }
 
   /** What the layer computes of a batch of each input; layers of several inputs override it. */
-  protected callAll(xs: readonly Tensor[], context: CallContext): Tensor {
+  protected callAll(xs: readonly Tensor[], context: CallContext): O {
     return this.call(xs[0]!, context);
   }
 
@@ -183,7 +282,8 @@ export abstract class Layer {
     // Weights exist beyond the trace or the scope in which a layer happens to be called first.
     const variable = untraced(() =>
       scope(() => {
-        const values = initializer(spec.shape);
+        const given = givenWeight(`${this.name}/${spec.name}`, spec.shape);
+        const values = given === undefined ? initializer(spec.shape) : tensor(given, spec.shape, 'float32');
         if (values.shape.join() !== spec.shape.join()) {
           throw new NablaError(
             this.name,
@@ -198,6 +298,26 @@ export abstract class Layer {
     if (spec.constraint !== undefined) variable.constraint = getConstraint(this.name, spec.constraint);
     this.ownWeights.push(variable);
     return variable;
+  }
+
+  /**
+   * Adds a float32 scalar to the loss, from within `call`: while training and evaluating it is a term of the sum that is minimised and reported
+   * as the loss, in prediction it is nothing.
+   *
+   * @example this.addLoss(mean(square(x)).mul(0.1))
+   */
+  addLoss(loss: Tensor): void {
+    collectLoss(this.name, loss);
+  }
+
+  /**
+   * Reports a number under `name` beside the loss, from within `call`: a float32 scalar, or one number a sample, `[batch]`. Logs hold the mean
+   * over the samples of an epoch.
+   *
+   * @example this.addMetric(mean(abs(x)), 'activity')
+   */
+  addMetric(value: Tensor, name: string): void {
+    collectMetric(this.name, value, name);
   }
 
   /** Number of weights' elements. */
