@@ -110,10 +110,80 @@ const samples: Record<string, Sample | (() => Sample)> = {
   maximum: { shapes: two },
   minimum: { shapes: two },
   concatenate: { options: { axis: 1 }, shapes: two },
-  dot: { shapes: [[6], [6]] },
+  dot: { options: { axes: [2, 2], normalize: true }, shapes: two },
+  permute: { options: { dims: [2, 1] }, shapes: steps },
+  identity: { shapes: flat },
+  lambda: { options: { function: nabla.square }, shapes: flat },
+  activityRegularization: { options: { l1: 0.1, l2: 0.2 }, shapes: flat },
+  einsumDense: {
+    options: {
+      equation: 'abc,cd->abd',
+      outputShape: [null, 3],
+      biasAxes: 'd',
+      kernelRegularizer: 'l1',
+      kernelConstraint: 'nonNeg',
+    },
+    shapes: steps,
+  },
+  attention: { options: { useScale: true, scoreMode: 'concat' }, shapes: two },
+  additiveAttention: { options: { useCausalMask: true }, shapes: two },
+  groupQueryAttention: {
+    options: { headDim: 2, numQueryHeads: 4, numKeyValueHeads: 2, biasRegularizer: 'l2' },
+    shapes: steps,
+  },
+  spectralNormalization: () => ({
+    options: { layer: layers.dense({ units: 2 }), powerIterations: 2 },
+    shapes: flat,
+  }),
+  zeroPadding1d: { options: { padding: [1, 2] }, shapes: line },
+  zeroPadding3d: { shapes: block },
+  cropping1d: { shapes: line },
+  cropping3d: { options: { cropping: [1, 0, 2] }, shapes: block },
+  upSampling1d: { options: { size: 3 }, shapes: line },
+  upSampling3d: { options: { size: [1, 2, 1] }, shapes: block },
+  adaptiveAveragePooling1d: { options: { outputSize: 3 }, shapes: line },
+  adaptiveAveragePooling2d: { options: { outputSize: [2, 4] }, shapes: image },
+  adaptiveAveragePooling3d: { options: { outputSize: 2 }, shapes: block },
+  adaptiveMaxPooling1d: { options: { outputSize: 3 }, shapes: line },
+  adaptiveMaxPooling2d: { options: { outputSize: [2, 4] }, shapes: image },
+  adaptiveMaxPooling3d: { options: { outputSize: 2 }, shapes: block },
+  rescaling: { options: { scale: [2, 3], offset: -1 }, shapes: image },
+  normalization: { options: { mean: [1, 2], variance: [3, 4], invert: true }, shapes: image },
+  categoryEncoding: { options: { numTokens: 4, outputMode: 'count' }, shapes: tokens },
+  discretization: { options: { binBoundaries: [0.5, 2], outputMode: 'oneHot' }, shapes: tokens },
+  integerLookup: { options: { vocabulary: [3, 1], numOovIndices: 2 }, shapes: tokens },
+  resizing: { options: { height: 3, width: 4, padToAspectRatio: true }, shapes: image },
+  centerCrop: { options: { height: 3, width: 4 }, shapes: image },
+  randomFlip: { options: { mode: 'vertical' }, shapes: image },
+  randomCrop: { options: { height: 3, width: 4 }, shapes: image },
+  randomContrast: { options: { factor: 0.2 }, shapes: image },
+  randomBrightness: { options: { factor: [0, 0.2], valueRange: [0, 1] }, shapes: image },
+  randomRotation: { options: { factor: 0.2, fillMode: 'wrap' }, shapes: image },
+  randomZoom: { options: { heightFactor: 0.2 }, shapes: image },
+  randomTranslation: { options: { heightFactor: 0.2, widthFactor: 0.1 }, shapes: image },
+  randomShear: { options: { xFactor: 0.2 }, shapes: image },
+  randomErasing: { options: { factor: 0.5, fillValue: [1, 2] }, shapes: image },
+  randomGrayscale: { options: { factor: 0.5 }, shapes: [[4, 4, 3]] },
+  randomInvert: { options: { valueRange: [0, 1] }, shapes: image },
 };
-// It needs the embedding whose table it shares, which the model tests have.
-const elsewhere = ['tiedProjection'];
+// It needs the embedding whose table it shares, which the model tests have; layers of text are no part of models.
+const elsewhere = ['tiedProjection', 'stringLookup', 'textVectorization', 'hashing'];
+
+describeBackends('layers that have learned, as JSON', () => {
+  it('keep what they know', () => {
+    const bins = layers.discretization({ numBins: 3 });
+    bins.adapt([[1, 2, 3, 4, 5, 6]]);
+    const ids = layers.integerLookup({ outputMode: 'tfIdf' });
+    ids.adapt([
+      [1, 2],
+      [2, 3],
+    ]);
+    for (const layer of [bins, ids]) {
+      const copy = copyOf(layer);
+      assert.deepEqual(outputOf(copy, tokens), outputOf(layer, tokens));
+    }
+  });
+}, [backendNamed('native')!]);
 
 const factories = Object.entries(layers).filter(([name]) => /^[a-z]/.test(name)) as unknown as [
   string,
