@@ -1,7 +1,7 @@
 // Preprocessing layers of numbers and images: Keras' numbers, what adapt learns, chance inside of a step, what they refuse.
 import assert from 'node:assert/strict';
 import { gradientOf } from '../src/autodiff.ts';
-import { jit, type Layer, layers, sequential, setSeed, tensor } from '../src/index.ts';
+import { data, jit, type Layer, layers, sequential, setSeed, tensor } from '../src/index.ts';
 import type { Discretization, Normalization } from '../src/layers/index.ts';
 import * as ops from '../src/ops/index.ts';
 import { scope, type Tensor } from '../src/tensor.ts';
@@ -99,12 +99,14 @@ describeBackends(
       const stream = layers.normalization();
       async function* batches() {
         yield [tensor(rows.slice(0, 2)), tensor([0, 1])] as const;
-        yield { x: { data: Float32Array.from(rows[2]!), shape: [1, 2] }, y: 1 };
+        yield { x: { data: Float32Array.from(rows[2]!), shape: [1, 2], dtype: 'float32' }, y: 1 } as const;
       }
       const promise = stream.adapt(batches());
       assert.ok(promise instanceof Promise);
       await promise;
-      for (const layer of [parts, stream]) {
+      const fromData = layers.normalization();
+      await fromData.adapt(data.fromTensorSlices({ x: rows, y: [0, 1, 0] }).batch(2));
+      for (const layer of [parts, stream, fromData]) {
         learned(layer).forEach((numbers, i) => {
           close(numbers, learned(whole)[i]!, near, 'statistics');
         });
@@ -309,11 +311,11 @@ describeBackends(
       setSeed(6);
       const count = 64;
       // Bright on the left or on the right.
-      const data = Uint8Array.from({ length: count * 12 * 12 }, (_, i) => {
+      const bytes = Uint8Array.from({ length: count * 12 * 12 }, (_, i) => {
         const left = i % 12 < 6;
         return left === (Math.floor(i / 144) % 2 === 0) ? 200 + (i % 7) : 20 + (i % 11);
       });
-      const images = tensor(data, [count, 12, 12, 1], 'uint8');
+      const images = tensor(bytes, [count, 12, 12, 1], 'uint8');
       const classes = tensor(Array.from({ length: count }, (_, i) => i % 2));
       const network = sequential({
         layers: [

@@ -1,6 +1,6 @@
 // The public names of the layers.
 
-export type { AdaptBatch, AdaptData, AdaptNumbers, AdaptStream, HostArray } from './adapt.ts';
+export type { AdaptBatch, AdaptData, AdaptNumbers, AdaptStream } from './adapt.ts';
 export {
   AdaptivePooling,
   type AdaptivePoolingOptions,
