@@ -1,13 +1,18 @@
 // The model's flat memory: parameters in one range, gradients in one, optimizer states in one each, counters beside them.
-import { dtypeBytes } from '../dtype.ts';
 import { type Engine, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
-import type { Optimizer } from '../optimizers/optimizers.ts';
-import { Tensor } from '../tensor.ts';
+import { ComposedOptimizer } from '../optimizers/composed.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { FlatOptimizer } from '../optimizers/optimizers.ts';
+import { type Shape, sizeOf } from '../shape.ts';
 import type { Variable } from '../variable.ts';
 
 // Every weight starts on a cache line: vectors never straddle two weights' lines.
 const alignment = 16;
+
+function aligned(size: number): number {
+  return Math.ceil(size / alignment) * alignment;
+}
 
 /** Where a weight lies in the flat ranges, in elements. */
 export interface Segment {
@@ -21,15 +26,12 @@ export const counterIndex = { step: 0, cursor: 1, logRow: 2 } as const;
 /** Steps of which the log holds the numbers. */
 export const logRows = 4096;
 
-/** A view of a storage as a tensor, for ops. */
-export function viewOf<D extends 'float32' | 'int32'>(
-  storage: Storage,
-  dtype: D,
-  size: number,
-  offset = 0,
-): Tensor<D> {
-  const byteOffset = offset * dtypeBytes[dtype];
-  return new Tensor<D>([size], dtype, { kind: 'memory', storage, byteOffset }).keep();
+/** Where a state of a weight lies, in elements. */
+export interface StatePlace {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly offset: number;
+  readonly initial: number;
 }
 
 /** The flat memory of a model's weights. Frozen weights lie behind those that are trained. */
@@ -43,14 +45,19 @@ export class ParameterArena {
     engine: Engine,
     weights: readonly Variable<'float32'>[],
     isTrained: (v: Variable<'float32'>) => boolean,
+    groupOf: (v: Variable<'float32'>) => string = () => '',
   ) {
-    const ordered = [...weights.filter(isTrained), ...weights.filter((weight) => !isTrained(weight))];
+    // Weights that are updated alike lie side by side.
+    const groups = [...new Set(weights.filter(isTrained).map(groupOf))];
+    const inGroup = (group: string) =>
+      weights.filter((weight) => isTrained(weight) && groupOf(weight) === group);
+    const ordered = [...groups.flatMap(inGroup), ...weights.filter((weight) => !isTrained(weight))];
     let offset = 0;
     let trained = 0;
     const segments: Segment[] = [];
     for (const variable of ordered) {
       segments.push({ variable, offset });
-      offset += Math.ceil(variable.size / alignment) * alignment;
+      offset += aligned(variable.size);
       if (isTrained(variable)) trained = offset;
     }
     this.segments = segments;
@@ -78,7 +85,13 @@ export class ParameterArena {
 /** What training needs beside the weights: gradients, optimizer states, counters, the learning rate and the log of steps. */
 export class TrainingMemory {
   readonly gradients: Storage;
+  /** Those of a flat optimizer: its three ranges; those of a composed one: all in one, by {@link stateLayout}. */
   readonly states: readonly (Storage | undefined)[];
+  readonly stateLayout: ReadonlyMap<Variable, readonly StatePlace[]>;
+  /** The gradients of steps that have not changed the weights yet. */
+  readonly accumulated: Storage | undefined;
+  /** The exponential moving average of the weights. */
+  readonly average: Storage | undefined;
   /** int32: steps taken, batch in the epoch, row of the log. */
   readonly counters: Storage;
   /** float32: the learning rate; with a schedule `[logRows]`, that of each step by its row of the log. */
@@ -89,18 +102,30 @@ export class TrainingMemory {
   private readonly engine: Engine;
   private readonly sums = new Map<number, Storage>();
 
-  constructor(engine: Engine, size: number, optimizer: Optimizer, columns: number) {
-    const make = (bytes: number, label: string) => {
+  constructor(engine: Engine, arena: ParameterArena, optimizer: Optimizer, columns: number) {
+    const make = (bytes: number, label: string, initial?: Float32Array) => {
       const storage = new Storage(engine, bytes, label);
       storage.retain();
+      if (initial !== undefined) engine.backend.write(storage.handle, 0, initial);
       return storage;
     };
+    const { trainedSize: size } = arena;
     this.gradients = make(size * 4, 'gradients');
-    this.states = optimizer.states.map((used, i) => (used ? make(size * 4, `state${i + 1}`) : undefined));
-    const { initialState } = optimizer;
-    if (initialState !== undefined && size > 0) {
-      engine.backend.write(this.states[0]!.handle, 0, new Float32Array(size).fill(initialState));
+    const composed = optimizer instanceof ComposedOptimizer ? layOut(optimizer, arena) : undefined;
+    this.stateLayout = composed?.places ?? new Map();
+    if (composed !== undefined) {
+      this.states = [make(composed.initial.byteLength, 'states', composed.initial)];
+    } else if (optimizer instanceof FlatOptimizer) {
+      const { states, initialState } = optimizer;
+      const first = initialState === 0 ? undefined : new Float32Array(size).fill(initialState);
+      this.states = states.map((used, i) =>
+        used ? make(size * 4, `state${i + 1}`, i === 0 ? first : undefined) : undefined,
+      );
+    } else {
+      this.states = [];
     }
+    if (optimizer.gradientAccumulationSteps > 1) this.accumulated = make(size * 4, 'accumulated');
+    if (optimizer.averaging !== undefined) this.average = make(size * 4, 'average');
     this.counters = make(16, 'counters');
     this.scalars = make(optimizer.schedule === undefined ? 16 : logRows * 4, 'scalars');
     this.log = make(columns * logRows * 4, 'log');
@@ -140,11 +165,32 @@ export class TrainingMemory {
 
   /** Bytes of gradients and states. */
   get bytes(): number {
-    return this.gradients.bytes + this.states.reduce((total, state) => total + (state?.bytes ?? 0), 0);
+    const own = [this.gradients, ...this.states, this.accumulated, this.average];
+    return own.reduce((total, storage) => total + (storage?.bytes ?? 0), 0);
   }
 
   dispose(): void {
-    const own = [this.gradients, ...this.states, this.counters, this.scalars, this.log];
+    const own = [this.gradients, ...this.states, this.accumulated, this.average];
+    own.push(this.counters, this.scalars, this.log);
     for (const storage of [...own, ...this.sums.values()]) storage?.release();
   }
+}
+
+/** Gives each state of each weight its place, and the numbers they begin with. */
+function layOut(optimizer: ComposedOptimizer, arena: ParameterArena) {
+  const places = new Map<Variable, readonly StatePlace[]>();
+  let end = 0;
+  for (const { variable } of arena.trained) {
+    const specs = Object.entries(optimizer.states(variable));
+    const own = specs.map(([name, { shape, initial = 0 }]) => {
+      const offset = end;
+      end += aligned(sizeOf(shape));
+      return { name, shape, offset, initial };
+    });
+    places.set(variable, own);
+  }
+  const initial = new Float32Array(end);
+  for (const { shape, offset, initial: value } of [...places.values()].flat())
+    initial.fill(value, offset, offset + sizeOf(shape));
+  return { places, initial };
 }

@@ -245,6 +245,8 @@ async function runEpochs(session: Session): Promise<History> {
   // Aborted before an epoch began: that is where to go on.
   if (options.signal?.aborted && history.stopped === undefined && !control.stopping && reached < epochs)
     history.stopped = { epoch: reached, step: 0, ...randomStates() };
+  // A fit that was stopped by a signal may go on later, with the weights as they are.
+  if (!options.signal?.aborted) session.trainer.useAverage();
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
   history.seconds = (performance.now() - began) / 1000;
   reporter.end();

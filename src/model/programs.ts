@@ -6,13 +6,10 @@ import { NablaError } from '../errors.ts';
 import { advanceRandom } from '../jit.ts';
 import type { Loss } from '../losses/losses.ts';
 import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
-import { add, div, maximum, minimum, mul } from '../ops/arithmetic.ts';
+import { add, mul } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
-import { mean, norm, sumSquares } from '../ops/reduce.ts';
-import { sqrt } from '../ops/unary.ts';
-import type { Clipping, Optimizer } from '../optimizers/optimizers.ts';
-import { contiguousCopy } from '../program/compile.ts';
+import { mean } from '../ops/reduce.ts';
 import { floatBits, Graph, Value } from '../program/graph.ts';
 import { gatherModes } from '../program/kernels.ts';
 import { collectPenalties, penaltyOf } from '../regularizers.ts';
@@ -20,14 +17,8 @@ import { sameShape, showShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { named, trace, valueOf } from '../trace.ts';
 import type { Variable } from '../variable.ts';
-import {
-  counterIndex,
-  logRows,
-  type ParameterArena,
-  type Segment,
-  type TrainingMemory,
-  viewOf,
-} from './arena.ts';
+import { counterIndex, logRows, type TrainingMemory } from './arena.ts';
+import { applyGradients, type UpdateSpec } from './update.ts';
 
 /** What a program is made for. */
 export interface StepSpec {
@@ -45,12 +36,6 @@ export interface StepSpec {
   /** Whether each sample has a weight, `[samples]` float32. */
   readonly weighted: boolean;
   readonly memory: TrainingMemory;
-}
-
-/** What a training step needs besides. */
-export interface UpdateSpec {
-  readonly arena: ParameterArena;
-  readonly optimizer: Optimizer;
 }
 
 /** Memory that a step reads its batch from, in the order that its program takes it. */
@@ -188,94 +173,6 @@ function gatherWeights(graph: Graph, table: Value, order: Value, cursor: Value, 
     where: 'sampleWeight',
   });
   return new Tensor(out.shape, 'float32', { kind: 'traced', graph, value: out });
-}
-
-function applyGradients(
-  graph: Graph,
-  memory: TrainingMemory,
-  segments: readonly Segment[],
-  gradients: readonly Tensor[],
-  { arena, optimizer }: UpdateSpec,
-): void {
-  if (arena.trainedSize === 0) return;
-  segments.forEach(({ variable, offset }, i) => {
-    const clipped = clipOne(gradients[i]!, optimizer.clipping);
-    placeGradient(graph, memory, valueOf(graph, clipped, variable.name), offset, variable.name);
-  });
-  const flat = (storage: object) =>
-    graph.external({ storage, byteOffset: 0 }, [arena.trainedSize], 'float32');
-  const clip = globalScale(memory, arena.trainedSize, optimizer.clipping);
-  graph.addEffect({
-    kernel: 'update',
-    outputs: [flat(arena.storage)],
-    inputs: [
-      flat(memory.gradients),
-      ...memory.states.map((state) => state && flat(state)),
-      learningRate(graph, memory, optimizer),
-      graph.external({ storage: memory.counters, byteOffset: counterIndex.step * 4 }, [1], 'int32'),
-      clip && valueOf(graph, clip, optimizer.name),
-    ],
-    attributes: optimizer.attributes,
-    where: optimizer.name,
-  });
-  for (const { variable } of segments) {
-    const { name, constraint } = variable;
-    if (constraint !== undefined) named(name, () => variable.assign(constraint(variable)));
-  }
-}
-
-/** The step's learning rate: one number for all steps, or the log row's number in the table that a schedule filled. */
-function learningRate(graph: Graph, memory: TrainingMemory, optimizer: Optimizer): Value {
-  const place = { storage: memory.scalars, byteOffset: 0 };
-  if (optimizer.schedule === undefined) return graph.external(place, [1], 'float32');
-  const row = graph.external({ storage: memory.counters, byteOffset: counterIndex.logRow * 4 }, [1], 'int32');
-  const out = new Value([1], 'float32', { kind: 'node' });
-  graph.add({
-    kernel: 'gather',
-    outputs: [out],
-    inputs: [graph.external(place, [logRows], 'float32'), row, undefined],
-    attributes: [1, logRows, 1, gatherModes.copy, floatBits(1), floatBits(0)],
-    where: optimizer.name,
-  });
-  return out;
-}
-
-/** Has the gradient computed straight into the flat range, where one op makes it for this weight alone; else copies it there. */
-function placeGradient(
-  graph: Graph,
-  memory: TrainingMemory,
-  value: Value,
-  offset: number,
-  where: string,
-): void {
-  const place = { storage: memory.gradients, byteOffset: offset * 4 };
-  const { value: root } = value.root();
-  if (root.source.kind === 'node' && root.size === value.size && !graph.placements.has(root)) {
-    graph.placements.set(root, place);
-    return;
-  }
-  graph.addEffect({
-    kernel: 'copy',
-    outputs: [graph.external(place, value.shape, 'float32')],
-    inputs: [value],
-    attributes: contiguousCopy(value.size),
-    where,
-  });
-}
-
-/** One weight's gradient, limited by value or by its own norm. */
-function clipOne(gradient: Tensor, clipping: Clipping): Tensor {
-  if (clipping.value !== undefined) return minimum(maximum(gradient, -clipping.value), clipping.value);
-  if (clipping.norm !== undefined)
-    return mul(gradient, div(clipping.norm, maximum(norm(gradient), clipping.norm)));
-  return gradient;
-}
-
-/** The factor that brings all gradients together within their norm. */
-function globalScale(memory: TrainingMemory, size: number, { globalNorm }: Clipping): Tensor | undefined {
-  if (globalNorm === undefined) return undefined;
-  const total = sqrt(sumSquares(viewOf(memory.gradients, 'float32', size)));
-  return div(globalNorm, maximum(total, globalNorm));
 }
 
 /** Adds what a step brings to a streaming metric to its sums. */

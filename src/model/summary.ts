@@ -45,10 +45,14 @@ export function summaryText(model: Model, compiled: Compiled | undefined, _optio
     `Non-trainable parameters: ${count(total - trained)}`,
   ];
   if (compiled !== undefined) {
-    const states = compiled.optimizer.states.filter(Boolean).length;
+    const { optimizer } = compiled;
+    const states = model.weights.reduce(
+      (sum, weight) => sum + (model.isTrained(weight) ? optimizer.statesPerWeight(weight) : 0),
+      0,
+    );
     text.push(
       `Planned memory: ${bytes(total * 4)} weights, ${bytes(trained * 4)} gradients, ` +
-        `${bytes(trained * 4 * states)} ${compiled.optimizer.name} state`,
+        `${bytes(states * 4)} ${optimizer.name} state`,
     );
   }
   return text.join('\n');

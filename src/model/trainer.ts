@@ -4,6 +4,7 @@ import { type Bound, type Engine, type Executable, Storage } from '../engine.ts'
 import { NablaError } from '../errors.ts';
 import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
 import type { Tensor } from '../tensor.ts';
+import type { Variable } from '../variable.ts';
 import { counterIndex, logRows, ParameterArena, TrainingMemory } from './arena.ts';
 import type { EvaluateOptions } from './fit.ts';
 import type { Logs } from './history.ts';
@@ -65,9 +66,11 @@ export class Trainer {
     this.model = model;
     this.compiled = compiled;
     this.names = ['loss', ...compiled.metrics.map(({ name }) => name)];
-    this.arena = new ParameterArena(engine, model.weights, (weight) => model.isTrained(weight));
+    const { optimizer } = compiled;
+    const isTrained = (weight: Variable<'float32'>) => model.isTrained(weight);
+    this.arena = new ParameterArena(engine, model.weights, isTrained, (weight) => optimizer.groupOf(weight));
     this.columns = 1 + compiled.metrics.filter((metric) => !isStreaming(metric)).length;
-    this.memory = new TrainingMemory(engine, this.arena.trainedSize, compiled.optimizer, this.columns);
+    this.memory = new TrainingMemory(engine, this.arena, optimizer, this.columns);
     this.frozen = this.trainedNames();
     this.zeroLog = new Float32Array(this.columns * logRows);
   }
@@ -260,6 +263,19 @@ export class Trainer {
       weights: data.weights,
     };
     return bindSource(source);
+  }
+
+  /** Puts the average of the weights in their place, where the optimizer keeps one and a step has been taken. */
+  useAverage(): void {
+    const { average, counters } = this.memory;
+    if (average === undefined) return;
+    const { backend } = this.engine;
+    const taken = new Int32Array(1);
+    backend.read(counters.handle, counterIndex.step * 4, taken);
+    if (taken[0] === 0) return;
+    const values = new Float32Array(this.arena.trainedSize);
+    backend.read(average.handle, 0, values);
+    backend.write(this.arena.storage.handle, 0, values);
   }
 
   private writeCounters(cursor: number, logRow: number): void {
