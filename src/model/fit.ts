@@ -2,8 +2,6 @@
 import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
 import { describe, NablaError } from '../errors.ts';
 import { fromArray } from '../ops/creation.ts';
-import { generatorState, hostRandom, restoreHostRandom } from '../ops/random.ts';
-import type { PhiloxState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, FitControl } from './callbacks.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
@@ -244,7 +242,7 @@ async function runEpochs(session: Session): Promise<History> {
   }
   // Aborted before an epoch began: that is where to go on.
   if (options.signal?.aborted && history.stopped === undefined && !control.stopping && reached < epochs)
-    history.stopped = { epoch: reached, step: 0, ...randomStates() };
+    history.stopped = { epoch: reached, step: 0, ...session.trainer.random.capture() };
   // A fit that was stopped by a signal may go on later, with the weights as they are.
   if (!options.signal?.aborted) session.trainer.useAverage();
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
@@ -263,11 +261,11 @@ async function runEpoch(
   const { epochs = 1, callbacks = [], shuffle = true } = options;
   if (resume !== undefined) {
     checkResume(`${session.model.name}.fit`, resume, Math.ceil(indices.length / batchSize));
-    restoreRandom(resume);
+    trainer.random.restore(resume);
   }
-  const shuffleState = hostRandom().state;
+  const shuffleState = trainer.random.shuffle.state;
   const sequence = indices.slice();
-  if (shuffle) hostRandom().shuffle(sequence);
+  if (shuffle) trainer.random.shuffle.shuffle(sequence);
   const order = trainer.orderOf(sequence, Math.min(batchSize, indices.length));
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
@@ -312,7 +310,7 @@ async function runEpoch(
   }
   if (completed < total) {
     if (options.signal?.aborted)
-      history.stopped = { epoch, step: completed, ...randomStates(), shuffle: shuffleState };
+      history.stopped = { epoch, step: completed, ...trainer.random.capture(), shuffle: shuffleState };
     reporter.breakOff(completed);
     return undefined;
   }
@@ -335,16 +333,6 @@ function checkResume(where: string, resume: FitPosition, steps: number): void {
     `bad resume, got step ${step} of epoch ${epoch}, expected a step in [0, ${steps}]; ` +
       "pass a former fit's history.stopped, with the same data and batchSize",
   );
-}
-
-function randomStates(): { shuffle: PhiloxState; random: readonly number[] } {
-  return { shuffle: hostRandom().state, random: [...generatorState().dataSync()] };
-}
-
-function restoreRandom({ shuffle, random }: FitPosition): void {
-  restoreHostRandom(shuffle);
-  const { storage, byteOffset } = generatorState().memory('resume');
-  storage.engine.backend.write(storage.handle, byteOffset, Int32Array.from(random));
 }
 
 /** Ends the fit at the first step whose loss is NaN, with what can be said about why. */

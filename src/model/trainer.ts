@@ -3,10 +3,12 @@ import type { Samples } from '../data/samples.ts';
 import { type Bound, type Engine, type Executable, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
 import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
+import { drawFrom } from '../ops/random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { counterIndex, logRows, ParameterArena, TrainingMemory } from './arena.ts';
 import type { EvaluateOptions } from './fit.ts';
+import { TrainerRandom } from './generator.ts';
 import type { Logs } from './history.ts';
 import { type Compiled, checkCount, type Model } from './model.ts';
 import { type BatchSource, bindSource, type StepSpec, stepProgram } from './programs.ts';
@@ -52,6 +54,7 @@ export class Trainer {
   readonly names: readonly string[];
   readonly arena: ParameterArena;
   readonly memory: TrainingMemory;
+  readonly random: TrainerRandom;
   private readonly model: Model;
   private readonly compiled: Compiled;
   private readonly programs = new Map<string, Executable>();
@@ -71,6 +74,7 @@ export class Trainer {
     this.arena = new ParameterArena(engine, model.weights, isTrained, (weight) => optimizer.groupOf(weight));
     this.columns = 1 + compiled.metrics.filter((metric) => !isStreaming(metric)).length;
     this.memory = new TrainingMemory(engine, this.arena, optimizer, this.columns);
+    this.random = new TrainerRandom(engine);
     this.frozen = this.trainedNames();
     this.zeroLog = new Float32Array(this.columns * logRows);
   }
@@ -98,6 +102,7 @@ export class Trainer {
       );
     }
     this.busy = true;
+    this.random.follow();
     try {
       return await body();
     } finally {
@@ -243,7 +248,7 @@ export class Trainer {
         memory: this.memory,
       };
       const update = { arena: this.arena, optimizer: this.compiled.optimizer };
-      program = stepProgram(this.engine, spec, train ? update : undefined);
+      program = drawFrom(this.random.state, () => stepProgram(this.engine, spec, train ? update : undefined));
       if (this.programs.size >= maxPrograms) {
         const [oldest, former] = this.programs.entries().next().value!;
         former.unload();
@@ -327,6 +332,7 @@ export class Trainer {
     this.programs.clear();
     this.arena.dispose();
     this.memory.dispose();
+    this.random.dispose();
   }
 }
 
