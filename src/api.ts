@@ -42,4 +42,5 @@ export { Philox, type PhiloxState } from './random.ts';
 export * as regularizers from './regularizers.ts';
 export type { Shape } from './shape.ts';
 export { memory, type NestedArray, scope, Tensor } from './tensor.ts';
+export * from './tuning/index.ts';
 export { Variable } from './variable.ts';

@@ -126,6 +126,12 @@ export abstract class Model implements Disposable {
     return this.trainerInUse;
   }
 
+  /** @internal Forgets the optimizer's state: training begins anew, with the weights as they are. */
+  resetTraining(): void {
+    this.trainerInUse?.dispose();
+    this.trainerInUse = undefined;
+  }
+
   /** @internal Builds the model for these samples, or checks that they fit. */
   prepare(where: string, x: Samples): void {
     const wanted = this.inputShape;
