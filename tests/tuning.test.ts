@@ -2,18 +2,26 @@
 import assert from 'node:assert/strict';
 import {
   classWeights,
+  fill,
   findLearningRate,
   foldIndices,
   gridSearch,
   kFold,
   layers,
   memory,
+  mul,
+  oneHot,
   optimizers,
   randomSearch,
   samples,
   sequential,
   setSeed,
+  square,
+  sub,
+  sum,
+  type Tensor,
   tensor,
+  watchTraining,
   zeros,
 } from '../src/api.ts';
 import { describeBackends } from './support/backends.ts';
@@ -309,4 +317,93 @@ describeBackends(
     });
   },
   oneBackend,
+);
+
+describeBackends(
+  'watching a training',
+  () => {
+    const { dense, reLU } = layers;
+
+    it('tells norms of weights and gradients, and what layers give', async () => {
+      const model = sequential({
+        layers: [dense({ units: 2, inputShape: [2], kernelInitializer: 'identity' }), reLU()],
+      });
+      model.compile({ optimizer: optimizers.sgd({ learningRate: 0 }), loss: (_y, p) => sum(p, 1) });
+      const x = tensor([
+        [3, -1],
+        [1, -4],
+      ]);
+      const watch = watchTraining(model, { x });
+      await model.fit(x, zeros([2, 1]), { epochs: 2, verbose: 0, callbacks: [watch] });
+      assert.deepEqual(
+        watch.history.map(({ epoch }) => epoch),
+        [0, 1],
+      );
+      const { weights, outputs, gradientNorm } = watch.history[1]!;
+      assert.deepEqual(
+        weights.map(({ name }) => name),
+        ['dense/kernel', 'dense/bias'],
+      );
+      // The loss is the mean of the first column: the gradients are the inputs' means, and 1.
+      const kernel = Math.hypot(2, -2.5);
+      close(
+        weights.map((weight) => weight.gradientNorm),
+        [kernel, 1],
+        { rtol: 1e-5, atol: 0 },
+      );
+      close([gradientNorm, weights[0]!.norm], [Math.hypot(kernel, 1), Math.SQRT2], { rtol: 1e-5, atol: 0 });
+      assert.deepEqual(
+        outputs.map(({ name, zeros, units, dead }) => [name, zeros, units, dead]),
+        [
+          ['dense', 0, 2, 0],
+          ['reLU', 0.5, 2, 1],
+        ],
+      );
+      close([outputs[1]!.mean, outputs[1]!.std], [1, Math.sqrt(1.5)], { rtol: 1e-5, atol: 0 });
+      model.dispose();
+    });
+
+    it('warns of dead units, and of gradients that explode and vanish, once a fit', async () => {
+      const { x, y } = clusters(40);
+      const said: string[] = [];
+      const fitted = async (scale: number, bias: number) => {
+        const model = sequential({
+          layers: [
+            dense({
+              units: 4,
+              activation: 'relu',
+              inputShape: [6],
+              biasInitializer: () => fill([4], bias),
+              name: 'first',
+            }),
+            dense({ units: 3, biasInitializer: 'ones' }),
+          ],
+        });
+        const loss = (labels: Tensor, output: Tensor) =>
+          mul(sum(square(sub(output, oneHot(labels, 3))), 1), scale);
+        model.compile({ optimizer: optimizers.sgd({ learningRate: 0 }), loss });
+        const watch = watchTraining(model, { x, warn: (message) => said.push(message) });
+        await model.fit(x, y, { epochs: 3, verbose: 0, callbacks: [watch] });
+        model.dispose();
+        return said.splice(0);
+      };
+      assert.deepEqual(await fitted(1, 0.5), []);
+      const [dead, ...none] = await fitted(1, -100);
+      assert.match(dead!, /4 of 4 units of first are dead in epoch 1: .*; lower the learning rate/);
+      assert.deepEqual(none, []);
+      assert.match(
+        (await fitted(1e6, 0.5)).join(),
+        /gradients explode in epoch 1: their norm is .* most of it in .*globalClipnorm/,
+      );
+      assert.match((await fitted(1e-12, 0.5)).join(), /gradients vanish in epoch 1/);
+    });
+
+    it('refuses options that make no sense', () => {
+      const model = compiled();
+      assert.throws(() => watchTraining(model, { every: 0 }), /\[watchTraining\] bad every, got 0/);
+      assert.throws(() => watchTraining(model, { exploding: -1 }), /\[watchTraining\] bad exploding, got -1/);
+      model.dispose();
+    });
+  },
+  twoBackends,
 );

@@ -29,6 +29,19 @@ export interface CallContext {
   readonly training: boolean;
 }
 
+// What looks at the outputs of layers as they are called.
+const observers: ((layer: Layer, output: Tensor) => void)[] = [];
+
+/** @internal Runs `body` and shows `observer` the output of every layer that is called meanwhile. */
+export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => void, body: () => T): T {
+  observers.push(observer);
+  try {
+    return body();
+  } finally {
+    observers.pop();
+  }
+}
+
 /** What a weight is made from. */
 export interface WeightSpec {
   readonly name: string;
@@ -149,6 +162,7 @@ export abstract class Layer {
     return named(this.name, () => {
       const output = this.callAll(tensors, context);
       if (this.activityRegularizer !== undefined) addPenalty(this.name, this.activityRegularizer, output);
+      observers.at(-1)?.(this, output);
       return output;
     });
   }

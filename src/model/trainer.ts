@@ -270,6 +270,17 @@ export class Trainer {
     return bindSource(source);
   }
 
+  /** The gradients of the last step, as the optimizer got them but for a global norm. */
+  readGradients(): Map<Variable<'float32'>, Float32Array> {
+    const { gradients } = this.memory;
+    const read = (offset: number, size: number) => {
+      const values = new Float32Array(size);
+      this.engine.backend.read(gradients.handle, offset * 4, values);
+      return values;
+    };
+    return new Map(this.arena.trained.map(({ variable, offset }) => [variable, read(offset, variable.size)]));
+  }
+
   /** Puts the average of the weights in their place, where the optimizer keeps one and a step has been taken. */
   useAverage(): void {
     const { average, counters } = this.memory;

@@ -20,3 +20,11 @@ export {
   type Space,
   type Trial,
 } from './search.ts';
+export {
+  type OutputStatistics,
+  type TrainingStatistics,
+  TrainingWatch,
+  type WatchOptions,
+  type WeightStatistics,
+  watchTraining,
+} from './watch.ts';
