@@ -188,7 +188,8 @@ describeBackends(
       model.build([68]);
       const x = samples(zeros([4, 68]));
       const y = samples(noLabels(4));
-      const listing = model.trainer('test').program(true, { x, y, weights: undefined }, 1).print();
+      const data = { x: [x], y: [y], weights: [undefined] };
+      const listing = model.trainer('test').program(true, data, 1).executable.print();
       model.dispose();
       return [...listing.matchAll(/\bupdate\b/g)].length;
     };

@@ -272,7 +272,7 @@ describeBackends(
       await assert.rejects(found({ divergence: 1 }), /\[findLearningRate\] bad divergence, got 1/);
       await assert.rejects(
         findLearningRate(model, x, tensor([1])),
-        /\[findLearningRate\] got 20 samples and 1 labels, expected as many/,
+        /\[findLearningRate\] got 20 samples and 1 labels, expected the same number/,
       );
       const schedule = optimizers.schedules.constant(0.1);
       const scheduled = compiled({ optimizer: optimizers.sgd({ learningRate: schedule }) });

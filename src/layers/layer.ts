@@ -2,12 +2,13 @@
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
+import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
 import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
-import { SymbolicTensor } from './symbolic.ts';
+import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 
 /** Options that every layer has. */
 export interface LayerOptions {
@@ -23,17 +24,23 @@ export interface LayerOptions {
 
 type Applicable = Tensor | SymbolicTensor;
 
+const isTensor = (value: unknown) => value instanceof Tensor;
+const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
+
 /** How a layer is called. */
 export interface CallContext {
   /** True while fitting: dropout drops, normalisation uses the batch. */
   readonly training: boolean;
 }
 
+/** @internal A layer, for those who look at what it gives. */
+export type Observed = Pick<Layer<Nested<Tensor>>, 'name' | 'kind' | 'weights'>;
+
 // What looks at the outputs of layers as they are called.
-const observers: ((layer: Layer, output: Tensor) => void)[] = [];
+const observers: ((layer: Observed, output: Tensor) => void)[] = [];
 
 /** @internal Runs `body` and shows `observer` the output of every layer that is called meanwhile. */
-export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => void, body: () => T): T {
+export function observeOutputs<T>(observer: (layer: Observed, output: Tensor) => void, body: () => T): T {
   observers.push(observer);
   try {
     return body();
@@ -56,15 +63,17 @@ export interface WeightSpec {
 
 /**
  * A layer: a function of tensors with weights. Subclasses give `call`, `computeOutputShape`, and `build` where they have weights.
- * Shapes are those of one sample, without the batch dimension.
+ * Shapes are those of one sample, without the batch dimension. `O` is what it gives: a tensor, or several as an array or by name.
  */
-export abstract class Layer {
+export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** The kind of layer in camelCase, `dense`. */
   abstract readonly kind: string;
-  readonly inputShape: Shape | undefined;
-  trainable: boolean;
+  private readonly givenShape: Shape | undefined;
+  private isTrainable: boolean;
+  private calledShape: Shape | undefined;
   private readonly activityRegularizer: Regularizer | undefined;
   private givenName: string | undefined;
+  private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
   private readonly parts: Layer[] = [];
   private builtFor: Shape | undefined;
@@ -79,8 +88,8 @@ export abstract class Layer {
       );
     }
     this.givenName = options.name;
-    this.inputShape = inputShape;
-    this.trainable = options.trainable ?? true;
+    this.givenShape = inputShape;
+    this.isTrainable = options.trainable ?? true;
     const { activityRegularizer } = options;
     if (activityRegularizer !== undefined)
       this.activityRegularizer = getRegularizer(this.givenName ?? 'layer', activityRegularizer);
@@ -91,9 +100,35 @@ export abstract class Layer {
     return this.givenName ?? this.kind;
   }
 
+  /** Shape of one input sample, where it was given. */
+  get inputShape(): Shape | undefined {
+    return this.givenShape;
+  }
+
+  /** Whether optimizers change the weights. Setting it sets it for the layers that this one is made of, too. */
+  get trainable(): boolean {
+    return this.isTrainable;
+  }
+
+  set trainable(value: boolean) {
+    this.isTrainable = value;
+    for (const part of this.parts) part.trainable = value;
+  }
+
   /** @internal Called by the model that takes the layer in. */
   nameIfUnnamed(name: string): void {
     this.givenName ??= name;
+  }
+
+  /** @internal Was it named by its user, and not by a model? */
+  get isNamed(): boolean {
+    return this.givenName !== undefined && !this.namedByModel;
+  }
+
+  /** @internal Gives a layer that its user did not name a name that is free in the model. */
+  rename(name: string): void {
+    this.givenName = name;
+    this.namedByModel = true;
   }
 
   /** All weights: the layer's own in the order they were made, then those of the layers it is made of. */
@@ -117,15 +152,19 @@ export abstract class Layer {
   ensureBuilt(...inputShapes: readonly Shape[]): void {
     if (this.builtFor !== undefined) return;
     this.shapeOf(inputShapes);
-    const inputShape = inputShapes[0]!;
     try {
-      this.build(inputShape);
+      this.buildAll(inputShapes);
     } catch (error) {
       // What was made before the failure would be made twice by the next attempt.
       for (const weight of this.ownWeights.splice(0)) weight.dispose();
       throw error;
     }
-    this.builtFor = inputShape;
+    this.builtFor = inputShapes[0]!;
+  }
+
+  /** Makes the weights for samples of these shapes; layers of several inputs override it. */
+  protected buildAll(inputShapes: readonly Shape[]): void {
+    this.build(inputShapes[0]!);
   }
 
   /** Makes the weights. Layers without weights need none. */
@@ -135,18 +174,18 @@ export abstract class Layer {
   abstract computeOutputShape(inputShape: Shape): number[];
 
   /** What the layer computes of a batch. */
-  protected abstract call(x: Tensor, context: CallContext): Tensor;
+  protected abstract call(x: Tensor, context: CallContext): O;
 
   /**
    * Calls the layer. On a batch it computes, building the weights first where needed, as in prediction unless the context says
    * otherwise; on a symbolic tensor it becomes a part of the model that is being described.
    */
-  apply(x: Tensor | readonly Tensor[], context?: CallContext): Tensor;
-  apply(x: SymbolicTensor | readonly SymbolicTensor[]): SymbolicTensor;
-  apply(x: Applicable | readonly Applicable[], context: CallContext = { training: false }): Applicable {
-    const inputs = Array.isArray(x) ? (x as readonly Applicable[]) : [x as Applicable];
+  apply(x: Nested<Tensor>, context?: CallContext): O;
+  apply(x: Nested<SymbolicTensor>): SymbolicOf<O>;
+  apply(x: Nested<Applicable>, context: CallContext = { training: false }): O | SymbolicOf<O> {
+    const inputs = this.inputsIn(x);
     if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
-      return new SymbolicTensor(this.shapeOf(inputs.map(({ shape }) => shape)), this, inputs);
+      return this.describe(inputs);
     }
     const wrong = inputs.find((input) => !(input instanceof Tensor) || input.rank === 0);
     if (wrong !== undefined || inputs.length === 0) {
@@ -161,14 +200,41 @@ export abstract class Layer {
     this.shapeOf(shapes);
     return named(this.name, () => {
       const output = this.callAll(tensors, context);
-      if (this.activityRegularizer !== undefined) addPenalty(this.name, this.activityRegularizer, output);
-      observers.at(-1)?.(this, output);
+      const outputs = partsOf<Tensor>(output, isTensor);
+      this.calledShape ??= outputs[0]?.shape.slice(1);
+      if (this.activityRegularizer !== undefined)
+        for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
+      for (const each of outputs) observers.at(-1)?.(this, each);
       return output;
     });
   }
 
-  /** The shape of one output sample for samples of these shapes; layers of several inputs override it. */
-  protected shapeOf(inputShapes: readonly Shape[]): number[] {
+  /** Becomes a part of a model that is being described. */
+  private describe(inputs: readonly SymbolicTensor[]): SymbolicOf<O> {
+    const shapes = this.shapeOf(inputs.map(({ shape }) => shape));
+    const outputs: SymbolicTensor[] = [];
+    // Who asks a model for its layers gets them as layers of one output, which nearly all are.
+    const call = { layer: this as unknown as Layer, inputs, outputs };
+    for (const shape of partsOf<Shape>(shapes, isShape)) outputs.push(new SymbolicTensor(shape, call));
+    return nest(structureOf(shapes, isShape), outputs) as SymbolicOf<O>;
+  }
+
+  /** What it is applied to, in the order of its inputs; layers that know their inputs by name override it. */
+  protected inputsIn<T extends Applicable>(x: Nested<T>): readonly T[] {
+    if (!isRecord(x)) return Array.isArray(x) ? x : [x as T];
+    throw new NablaError(
+      this.name,
+      `expected a tensor or an array of them, got them by name: ${Object.keys(x).join(', ')}`,
+    );
+  }
+
+  /** @internal The shape of one output sample, of the first time that it was called. */
+  get outputSeen(): Shape | undefined {
+    return this.calledShape;
+  }
+
+  /** The shape of one output sample for samples of these shapes; layers of several inputs or outputs override it. */
+  protected shapeOf(inputShapes: readonly Shape[]): Nested<Shape> {
     const [only, ...more] = inputShapes;
     if (only === undefined || more.length > 0) {
       throw new NablaError(
@@ -180,7 +246,7 @@ export abstract class Layer {
   }
 
   /** What the layer computes of a batch of each input; layers of several inputs override it. */
-  protected callAll(xs: readonly Tensor[], context: CallContext): Tensor {
+  protected callAll(xs: readonly Tensor[], context: CallContext): O {
     return this.call(xs[0]!, context);
   }
 

@@ -1,14 +1,20 @@
 // fit: the loop over epochs and slices of steps, with validation, callbacks, weights, early ends and the watch for NaN.
-import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
 import { describe, NablaError } from '../errors.ts';
+import { isRecord, type Nested } from '../nested.ts';
 import { fromArray } from '../ops/creation.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, FitControl } from './callbacks.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
+import type { Slice } from './log.ts';
 import { checkCount, type Model } from './model.ts';
 import { createReporter, type Reporter } from './reporter.ts';
-import { ascending, checkPair, type Order, type Slice, type StepData, type Trainer } from './trainer.ts';
+import { inOrder, type ModelData, Taken } from './slots.ts';
+import { ascending, type Order, type StepData, type Trainer } from './trainer.ts';
+import { warnUnnormalised, watchForNaN } from './watch.ts';
 import { classWeights, sampleWeights } from './weights.ts';
+
+/** Numbers that weigh samples, one a sample. */
+type SampleWeight = Float32Array | readonly number[] | Tensor;
 
 /** What fit takes beside samples and labels. */
 export interface FitOptions {
@@ -17,17 +23,17 @@ export interface FitOptions {
   /** Samples a step. Default 32. */
   batchSize?: number;
   /** Samples and labels that are evaluated after every epoch. */
-  validationData?: readonly [SampleData, SampleData];
+  validationData?: readonly [ModelData, (ModelData | null)?];
   /** Share of the samples, taken from the end before shuffling, that is kept for validation. Default 0. */
   validationSplit?: number;
   /** Samples a step of the validation. Default 256, or batchSize if that is larger. */
   validationBatchSize?: number;
   /** Whether the order of samples changes every epoch. Default true. */
   shuffle?: boolean;
-  /** Weight of each class in the loss, by its index. */
+  /** Weight of each class in the loss, by its index; for models of one output. */
   classWeight?: Readonly<Record<number, number>>;
-  /** Weight of each sample in the loss. */
-  sampleWeight?: Float32Array | readonly number[] | Tensor;
+  /** Weight of each sample in the loss; of several outputs one for all, or one for each as an array or a record by name. */
+  sampleWeight?: SampleWeight | readonly SampleWeight[] | Readonly<Record<string, SampleWeight>>;
   /** Called as the fit goes. */
   callbacks?: readonly Callback[];
   /** 0: silent, 1: a progress bar, 2: a line an epoch, `'auto'`: a bar in a terminal, else lines. Default `'auto'`. */
@@ -46,8 +52,10 @@ export interface EvaluateOptions {
   batchSize?: number;
 }
 
+type AnyModel = Model<Nested<Tensor>>;
+
 interface Session {
-  readonly model: Model;
+  readonly model: AnyModel;
   readonly trainer: Trainer;
   readonly data: StepData;
   readonly validation: { data: StepData; order: Order } | undefined;
@@ -61,50 +69,37 @@ interface Session {
 
 /** The whole of `model.fit`. */
 export async function runFit(
-  model: Model,
-  x: SampleData,
-  y: SampleData,
+  model: AnyModel,
+  x: ModelData,
+  y: ModelData | null | undefined,
   options: FitOptions,
 ): Promise<History> {
   const where = `${model.name}.fit`;
   checkOptions(where, options);
   model.compiled('fit');
-  const owned: { dispose(): void }[] = [];
-  const take = (name: string, data: SampleData): Samples => {
-    const { samples, made } = asSamples(where, name, data);
-    if (made) owned.push(samples);
-    return samples;
-  };
-  const own = <T extends { dispose(): void } | undefined>(thing: T): T => {
-    if (thing !== undefined) owned.push(thing);
-    return thing;
-  };
+  const taken = new Taken(where);
   try {
-    const inputs = take('x', x);
-    const labels = take('y', y);
-    checkPair(where, inputs, labels);
-    model.prepare('fit', inputs);
-    warnUnnormalised(inputs);
+    const plain = model.takeData(where, taken, x, y);
+    warnUnnormalised(plain.x);
     const trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
-    const kept = Math.floor(inputs.length * (1 - validationSplit));
+    const { length } = plain.x[0]!;
+    const kept = Math.floor(length * (1 - validationSplit));
     if (kept < 1)
       throw new NablaError(where, `validationSplit ${validationSplit} leaves no samples to train on`);
-    const weights = weightsOf(where, labels, options);
-    const data = { x: inputs, y: labels, weights: own(weights) };
-
+    const { sampleWeight, classWeight } = options;
+    const names = model.heads('fit').flatMap(({ label, name }) => (label === undefined ? [] : [name]));
+    const data = weighted(where, taken, plain, names, sampleWeight, classWeight);
     // As in Keras: weights of classes count in training only.
-    const plain = options.classWeight && weightsOf(where, labels, { ...options, classWeight: undefined });
-    const held = options.classWeight === undefined ? data : { ...data, weights: own(plain) };
-    const validate = validationOf(where, options, held, kept, take);
-    if (validate && validate.data.x !== inputs) model.prepare('fit.validationData', validate.data.x);
+    const held = classWeight === undefined ? data : weighted(where, taken, plain, names, sampleWeight);
+    const validate = validationOf(model, taken, options, held, kept);
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
       const validation = validate && {
         data: validate.data,
         order: trainer.orderOf(validate.indices, Math.min(size, validate.indices.length)),
       };
-      if (validation) owned.push({ dispose: () => validation.order.storage.release() });
+      if (validation) taken.own({ dispose: () => validation.order.storage.release() });
       const control = makeControl(model);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
@@ -124,7 +119,7 @@ export async function runFit(
       return await runEpochs(session);
     });
   } finally {
-    for (const thing of owned) thing.dispose();
+    taken.dispose();
   }
 }
 
@@ -158,45 +153,55 @@ function checkOptions(where: string, options: FitOptions): void {
   }
 }
 
-function weightsOf(where: string, labels: Samples, options: FitOptions): Tensor | undefined {
-  const { classWeight, sampleWeight } = options;
-  if (classWeight === undefined && sampleWeight === undefined) return undefined;
-  let weights = sampleWeight === undefined ? undefined : sampleWeights(where, sampleWeight, labels.length);
-  if (classWeight !== undefined) {
-    const byClass = classWeights(where, classWeight, labels);
-    weights = weights === undefined ? byClass : byClass.map((weight, i) => weight * weights![i]!);
+/** The data with the weights of their samples: what is given for them, times that of their class. */
+function weighted(
+  where: string,
+  taken: Taken,
+  data: StepData,
+  names: readonly string[],
+  sampleWeight: FitOptions['sampleWeight'],
+  classWeight?: FitOptions['classWeight'],
+): StepData {
+  if (classWeight === undefined && sampleWeight === undefined) return data;
+  if (classWeight !== undefined && names.length !== 1) {
+    throw new NablaError(
+      where,
+      `classWeight is for models of one output, got ${names.length}; give sampleWeight by output`,
+    );
   }
-  return fromArray(weights!, [labels.length], 'float32').keep();
+  const isOne =
+    !isRecord(sampleWeight) && !(Array.isArray(sampleWeight) && typeof sampleWeight[0] === 'object');
+  const given: (SampleWeight | undefined)[] = isOne
+    ? names.map(() => sampleWeight as SampleWeight | undefined)
+    : inOrder<SampleWeight>(where, 'sampleWeight', sampleWeight as Nested<SampleWeight>, names);
+  const weights = data.y.map((labels, i) => {
+    const weight = given[i];
+    let values = weight === undefined ? undefined : sampleWeights(where, weight, labels.length);
+    if (classWeight !== undefined) {
+      const byClass = classWeights(where, classWeight, labels);
+      values = values === undefined ? byClass : byClass.map((each, k) => each * values![k]!);
+    }
+    return values && taken.own(fromArray(values, [labels.length], 'float32').keep());
+  });
+  return { ...data, weights };
 }
 
 function validationOf(
-  where: string,
-  options: FitOptions,
+  model: AnyModel,
+  taken: Taken,
+  { validationData }: FitOptions,
   data: StepData,
   kept: number,
-  take: (name: string, data: SampleData) => Samples,
 ): { data: StepData; indices: Int32Array } | undefined {
-  if (options.validationData !== undefined) {
-    const [x, y] = options.validationData;
-    const inputs = take('validation x', x);
-    const labels = take('validation y', y);
-    checkPair(`${where}.validationData`, inputs, labels);
-    return { data: { x: inputs, y: labels, weights: undefined }, indices: ascending(inputs.length) };
-  }
-  if (kept === data.x.length) return undefined;
-  return { data, indices: ascending(data.x.length).subarray(kept) };
+  const { length } = data.x[0]!;
+  if (validationData === undefined)
+    return kept === length ? undefined : { data, indices: ascending(length).subarray(kept) };
+  const [x, y] = validationData;
+  const held = model.takeData(`${model.name}.fit.validationData`, taken, x, y, 'validation ');
+  return { data: held, indices: ascending(held.x[0]!.length) };
 }
 
-/** Bytes as they come train badly: the first layer meets numbers up to 255. */
-function warnUnnormalised(x: Samples): void {
-  if (x.dtype === 'uint8') {
-    console.warn(
-      '[fit] x is uint8 and not normalised, values run up to 255; wrap it: samples(x, { scale: 1 / 255 })',
-    );
-  }
-}
-
-function makeControl(model: Model): FitControl & { stopping: boolean } {
+function makeControl(model: AnyModel): FitControl & { stopping: boolean } {
   const { optimizer } = model.compiled('fit');
   return {
     stopping: false,
@@ -244,7 +249,7 @@ async function runEpochs(session: Session): Promise<History> {
   if (options.signal?.aborted && history.stopped === undefined && !control.stopping && reached < epochs)
     history.stopped = { epoch: reached, step: 0, ...session.trainer.random.capture() };
   // A fit that was stopped by a signal may go on later, with the weights as they are.
-  if (!options.signal?.aborted) session.trainer.useAverage();
+  if (!options.signal?.aborted) session.trainer.group.useAverage();
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
   history.seconds = (performance.now() - began) / 1000;
   reporter.end();
@@ -278,7 +283,7 @@ async function runEpoch(
   const onSlice = (size: number) => async (slice: Slice) => {
     completed += slice.steps;
     history.steps += slice.steps;
-    watchForNaN(session, slice, epoch);
+    watchForNaN(`${session.model.name}.fit`, data, slice, epoch);
     mean.add(slice, size);
     reporter.update(completed, mean.logs());
     for (const callback of callbacks) {
@@ -333,30 +338,4 @@ function checkResume(where: string, resume: FitPosition, steps: number): void {
     `bad resume, got step ${step} of epoch ${epoch}, expected a step in [0, ${steps}]; ` +
       "pass a former fit's history.stopped, with the same data and batchSize",
   );
-}
-
-/** Ends the fit at the first step whose loss is NaN, with what can be said about why. */
-function watchForNaN({ model, trainer, data }: Session, slice: Slice, epoch: number): void {
-  const at = slice.columns[0]!.findIndex((loss) => Number.isNaN(loss));
-  if (at < 0) return;
-  const bad = firstNotFinite(data);
-  const cause =
-    bad === undefined
-      ? 'all data are finite: lower the learning rate, or clip gradients with clipnorm'
-      : `sample ${bad.index} of ${bad.name} holds ${bad.value}; clean the data`;
-  throw new NablaError(
-    `${model.name}.fit`,
-    `the ${trainer.names[0]} turned NaN at step ${slice.first + at} of epoch ${epoch + 1}, expected a number; ${cause}`,
-  );
-}
-
-function firstNotFinite({ x, y }: StepData): { name: string; index: number; value: number } | undefined {
-  for (const [name, { tensor }] of [['x', x] as const, ['y', y] as const]) {
-    if (tensor.dtype !== 'float32') continue;
-    const values = tensor.dataSync() as Float32Array;
-    const at = values.findIndex((value) => !Number.isFinite(value));
-    if (at >= 0)
-      return { name, index: Math.floor(at / (values.length / tensor.shape[0]!)), value: values[at]! };
-  }
-  return undefined;
 }

@@ -21,11 +21,17 @@ export class TrainerRandom {
   private shuffler!: Philox;
   private seeded = -1;
 
-  constructor(engine: Engine) {
+  /** `former`: those of the trainer whose place it takes, to go on with. */
+  constructor(engine: Engine, former?: TrainerRandom) {
     this.engine = engine;
     this.storage = new Storage(engine, 16, 'random');
     this.state = new Tensor([4], 'int32', { kind: 'memory', storage: this.storage, byteOffset: 0 }).keep();
-    this.follow();
+    if (former === undefined || former.engine.closed) {
+      this.follow();
+    } else {
+      this.seeded = former.seeded;
+      this.restore(former.capture());
+    }
   }
 
   /** Begins anew where the seed was set since. */

@@ -1,157 +1,179 @@
-// The model's programs: one training step, one evaluation step, one prediction, traced from its layers, loss and metrics.
+// The model's step: one training or evaluation step, traced from its layers, losses and metrics into one program.
 import { gradientOf } from '../autodiff.ts';
 import type { Samples } from '../data/samples.ts';
 import { type Bound, type Engine, Executable } from '../engine.ts';
 import { NablaError } from '../errors.ts';
 import { advanceRandom } from '../jit.ts';
-import type { Loss } from '../losses/losses.ts';
-import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
 import { add, mul } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
-import { oneHot } from '../ops/gather.ts';
 import { mean } from '../ops/reduce.ts';
 import { floatBits, Graph, Value } from '../program/graph.ts';
 import { gatherModes } from '../program/kernels.ts';
 import { collectPenalties, penaltyOf } from '../regularizers.ts';
-import { sameShape, showShape } from '../shape.ts';
+import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import { named, trace, valueOf } from '../trace.ts';
+import { named, trace } from '../trace.ts';
 import type { Variable } from '../variable.ts';
-import { counterIndex, logRows, type TrainingMemory } from './arena.ts';
-import { applyGradients, type UpdateSpec } from './update.ts';
+import { counterIndex, type TrainingMemory } from './arena.ts';
+import type { ParameterGroup } from './group.ts';
+import type { Head } from './heads.ts';
+import { checkPerSample, type LogEntry, LogWriter } from './log.ts';
+import { applyGradients } from './update.ts';
 
 /** What a program is made for. */
 export interface StepSpec {
-  /** The model's layers as one function. */
-  readonly call: (x: Tensor, training: boolean) => Tensor;
-  readonly loss: Loss;
-  readonly metrics: readonly AnyMetric[];
+  /** The model's layers as one function of its inputs in order, which gives its outputs in order. */
+  readonly call: (inputs: readonly Tensor[], training: boolean) => readonly Tensor[];
+  readonly heads: readonly Head[];
   /** The weights that training changes: what is regularized among them adds to the loss. */
   readonly weights: readonly Variable<'float32'>[];
   readonly batchSize: number;
   /** Indices in the order that batches are taken from. */
   readonly orderLength: number;
-  readonly x: Samples;
-  readonly y: Samples;
-  /** Whether each sample has a weight, `[samples]` float32. */
-  readonly weighted: boolean;
+  readonly x: readonly Samples[];
+  readonly y: readonly Samples[];
+  /** For each of the labels, whether its samples have weights, `[samples]` float32. */
+  readonly weighted: readonly boolean[];
   readonly memory: TrainingMemory;
+}
+
+/** A step's program, and what it reports. */
+export interface StepProgram {
+  readonly executable: Executable;
+  readonly entries: readonly LogEntry[];
 }
 
 /** Memory that a step reads its batch from, in the order that its program takes it. */
 export interface BatchSource {
-  readonly x: Tensor;
-  readonly y: Tensor;
+  readonly x: readonly Tensor[];
+  readonly y: readonly Tensor[];
   readonly order: Bound;
-  readonly weights: Tensor | undefined;
+  readonly weights: readonly (Tensor | undefined)[];
 }
 
 /** The inputs of a step's program. */
-export function bindSource(source: BatchSource): Bound[] {
+export function bindSource({ x, y, order, weights }: BatchSource): Bound[] {
   const at = (tensor: Tensor) => tensor.memory('fit');
-  const inputs = [at(source.x), at(source.y), source.order];
-  return source.weights === undefined ? inputs : [...inputs, at(source.weights)];
+  return [...x.map(at), ...y.map(at), order, ...weights.flatMap((each) => (each ? [at(each)] : []))];
 }
 
-/** A step that evaluates, and trains where `update` is given. It advances the cursor and the log by one. */
-export function stepProgram(engine: Engine, spec: StepSpec, update?: UpdateSpec): Executable {
+/** A step that evaluates, and trains where a group is given. It advances the cursor and the log by one. */
+export function stepProgram(engine: Engine, spec: StepSpec, group?: ParameterGroup): StepProgram {
   const graph = new Graph();
+  const log = new LogWriter(graph, spec.memory);
   trace(graph, () => {
     const batch = gatherBatch(graph, spec);
-    const forward = () => {
-      const { result: predictions, penalties } = collectPenalties(() =>
-        spec.call(batch.x, update !== undefined),
-      );
-      for (const weight of spec.weights) {
-        const { name, regularizer } = weight;
-        if (regularizer !== undefined) penalties.push(penaltyOf(name, regularizer, weight));
-      }
-      const losses = named(spec.loss.name, () => spec.loss.call(batch.y, predictions));
-      checkPerSample(spec.loss.name, losses, spec.batchSize);
-      const weighted = batch.weights === undefined ? losses : mul(losses, batch.weights);
-      return { loss: penalties.reduce(add, mean(weighted)), result: predictions };
-    };
-    let loss: Tensor;
-    let predictions: Tensor;
-    if (update === undefined) {
-      ({ loss, result: predictions } = forward());
+    const forward = () => forwardOf(spec, batch, group !== undefined);
+    let computed: Forward;
+    if (group === undefined) {
+      computed = forward();
     } else {
-      const { segments, gradients, ...computed } = differentiate(forward, update);
-      ({ loss, predictions } = computed);
-      applyGradients(graph, spec.memory, segments, gradients, update);
+      const variables = group.segments.map(({ variable }) => variable);
+      const { result, gradients } = gradientOf(() => {
+        const result = forward();
+        return { loss: result.loss, result };
+      }, variables);
+      computed = result;
+      applyGradients(graph, spec.memory, group, gradients);
     }
-    const values = [loss];
-    spec.metrics.forEach((metric, i) => {
-      named(metric.name, () => {
-        if (isStreaming(metric)) {
-          accumulate(graph, spec.memory, i, metric.name, metric.update(batch.y, predictions));
-          return;
-        }
-        const perSample = metric.call(batch.y, predictions);
-        checkPerSample(metric.name, perSample, spec.batchSize);
-        values.push(mean(cast(perSample, 'float32')));
-      });
-    });
-    logValues(graph, spec.memory, values);
-    if (update !== undefined) advanceRandom(graph);
-    advanceCounters(graph, spec.memory, update !== undefined);
+    log.value('loss', computed.loss);
+    for (const [name, value] of computed.reported) log.value(name, value);
+    for (const { metrics, label, index } of spec.heads) {
+      for (const metric of metrics)
+        log.metric(metric, batch.y[label!]!, computed.predictions[index]!, spec.batchSize);
+    }
+    log.write();
+    if (group !== undefined) advanceRandom(graph);
+    advanceCounters(graph, spec.memory, group !== undefined);
   });
-  return new Executable(engine, graph);
+  return { executable: new Executable(engine, graph), entries: log.entries };
 }
 
-function differentiate(forward: () => { loss: Tensor; result: Tensor }, { arena }: UpdateSpec) {
-  const segments = arena.trained;
-  let loss: Tensor | undefined;
-  const computed = gradientOf(
-    () => {
-      const made = forward();
-      loss = made.loss;
-      return made;
-    },
-    segments.map(({ variable }) => variable),
-  );
-  return { segments, gradients: computed.gradients, loss: loss!, predictions: computed.result };
+/** A batch as tensors of the program. */
+interface Batch {
+  readonly x: readonly Tensor[];
+  readonly y: readonly Tensor[];
+  readonly weights: readonly (Tensor | undefined)[];
 }
 
-function checkPerSample(name: string, values: Tensor, batchSize: number): void {
-  if (values instanceof Tensor && sameShape(values.shape, [batchSize])) return;
-  const got = values instanceof Tensor ? showShape(values.shape) : typeof values;
-  throw new NablaError(
-    name,
-    `expected one number a sample, [${batchSize}], got ${got}; average over the other dimensions`,
-  );
+interface Forward {
+  /** The sum of the outputs' losses with their weights, and of penalties. */
+  readonly loss: Tensor;
+  readonly predictions: readonly Tensor[];
+  /** The losses of single outputs, under their names. */
+  readonly reported: readonly (readonly [string, Tensor])[];
+}
+
+function forwardOf(spec: StepSpec, batch: Batch, training: boolean): Forward {
+  const { result: predictions, penalties } = collectPenalties(() => spec.call(batch.x, training));
+  for (const weight of spec.weights) {
+    const { name, regularizer } = weight;
+    if (regularizer !== undefined) penalties.push(penaltyOf(name, regularizer, weight));
+  }
+  const reported: [string, Tensor][] = [];
+  const terms: Tensor[] = [];
+  for (const { index, label, loss, lossName, lossWeight } of spec.heads) {
+    if (loss === undefined) continue;
+    const losses = named(loss.name, () => loss.call(batch.y[label!]!, predictions[index]!));
+    checkPerSample(loss.name, losses, spec.batchSize);
+    const weights = batch.weights[label!];
+    const value = mean(weights === undefined ? losses : mul(losses, weights));
+    if (lossName !== undefined) reported.push([lossName, value]);
+    terms.push(lossWeight === 1 ? value : mul(value, lossWeight));
+  }
+  const [first, ...others] = [...terms, ...penalties];
+  if (first === undefined)
+    throw new NablaError(
+      'loss',
+      'there is nothing to minimise; compile with a loss, or addLoss() in a layer',
+    );
+  return { loss: others.reduce(add, first), predictions, reported };
 }
 
 /** The next batch: rows of the tables in the order given, from the cursor on. */
-function gatherBatch(graph: Graph, spec: StepSpec): { x: Tensor; y: Tensor; weights: Tensor | undefined } {
+function gatherBatch(graph: Graph, spec: StepSpec): Batch {
   const { x, y, batchSize, weighted, memory } = spec;
-  const xTable = graph.input(x.tensor.shape, x.tensor.dtype);
-  const yTable = graph.input(y.tensor.shape, y.tensor.dtype);
+  const tables = [...x, ...y].map(({ tensor }) => graph.input(tensor.shape, tensor.dtype));
   const order = graph.input([spec.orderLength], 'int32');
+  const weightTables = weighted.map((given, i) =>
+    given ? graph.input([y[i]!.length], 'float32') : undefined,
+  );
   const place = { storage: memory.counters, byteOffset: counterIndex.cursor * 4 };
   const cursor = graph.external(place, [1], 'int32');
   const fetch = (
     table: Value,
-    samples: Samples,
+    sampleShape: Shape,
     dtype: 'float32' | 'int32' | 'uint8',
+    rows: ReturnType<Samples['gatherAttributes']>,
     where: string,
   ): Tensor => {
-    const { mode, rowSize, scale, shift } = samples.gatherAttributes(dtype);
-    const out = new Value([batchSize, ...samples.sampleShape], dtype, { kind: 'node' });
+    const { mode, rowSize, scale, shift } = rows;
+    const out = new Value([batchSize, ...sampleShape], dtype, { kind: 'node' });
     graph.add({
       kernel: 'gather',
       outputs: [out],
       inputs: [table, order, cursor],
-      attributes: [batchSize, samples.length, rowSize, gatherModes[mode], floatBits(scale), floatBits(shift)],
+      attributes: [
+        batchSize,
+        table.shape[0]!,
+        rowSize,
+        gatherModes[mode],
+        floatBits(scale),
+        floatBits(shift),
+      ],
       where,
     });
     return new Tensor(out.shape, dtype, { kind: 'traced', graph, value: out });
   };
-  const weights = weighted ? graph.input([x.length], 'float32') : undefined;
+  const rowsOf = (samples: Samples, table: Value, dtype: 'float32' | 'int32' | 'uint8', where: string) =>
+    fetch(table, samples.sampleShape, dtype, samples.gatherAttributes(dtype), where);
+  const plain = { mode: 'copy', rowSize: 1, scale: 1, shift: 0 } as const;
   return {
-    x: fetch(xTable, x, batchDType(x, 'float32'), 'x'),
-    y: fetch(yTable, y, batchDType(y, y.sampleShape.length === 0 ? undefined : 'float32'), 'y'),
-    weights: weights && gatherWeights(graph, weights, order, cursor, batchSize),
+    x: x.map((each, i) => rowsOf(each, tables[i]!, batchDType(each, 'float32'), 'x')),
+    y: y.map((each, i) => {
+      const dtype = batchDType(each, each.sampleShape.length === 0 ? undefined : 'float32');
+      return rowsOf(each, tables[x.length + i]!, dtype, 'y');
+    }),
+    weights: weightTables.map((table) => table && fetch(table, [], 'float32', plain, 'sampleWeight')),
   };
 }
 
@@ -161,57 +183,6 @@ function batchDType(samples: Samples, wanted: 'float32' | undefined): 'float32' 
     throw new NablaError('fit', `bool data are not supported, got ${samples}; use cast(x, 'float32')`);
   }
   return wanted ?? samples.dtype;
-}
-
-function gatherWeights(graph: Graph, table: Value, order: Value, cursor: Value, batchSize: number): Tensor {
-  const out = new Value([batchSize], 'float32', { kind: 'node' });
-  graph.add({
-    kernel: 'gather',
-    outputs: [out],
-    inputs: [table, order, cursor],
-    attributes: [batchSize, table.shape[0]!, 1, gatherModes.copy, floatBits(1), floatBits(0)],
-    where: 'sampleWeight',
-  });
-  return new Tensor(out.shape, 'float32', { kind: 'traced', graph, value: out });
-}
-
-/** Adds what a step brings to a streaming metric to its sums. */
-function accumulate(
-  graph: Graph,
-  memory: TrainingMemory,
-  metric: number,
-  name: string,
-  update: Tensor,
-): void {
-  if (!(update instanceof Tensor) || update.rank !== 1 || update.dtype !== 'float32') {
-    throw new NablaError(name, `expected update() to give float32 sums [n], got ${String(update)}`);
-  }
-  const storage = memory.accumulator(metric, update.size);
-  const sums = graph.external({ storage, byteOffset: 0 }, [update.size], 'float32');
-  graph.addEffect({
-    kernel: 'map',
-    outputs: [sums],
-    inputs: [sums, valueOf(graph, update, name)],
-    attributes: [],
-    micro: [{ op: 'add', args: [0, 1] }],
-    where: name,
-  });
-}
-
-/** Adds the step's numbers to the log, which is zero where it has not been written. */
-function logValues(graph: Graph, memory: TrainingMemory, values: readonly Tensor[]): void {
-  const place = { storage: memory.counters, byteOffset: counterIndex.logRow * 4 };
-  const row = graph.external(place, [1], 'int32');
-  values.forEach((value, column) => {
-    const target = { storage: memory.log, byteOffset: column * logRows * 4 };
-    graph.addEffect({
-      kernel: 'scatterAdd',
-      outputs: [graph.external(target, [logRows, 1], 'float32')],
-      inputs: [valueOf(graph, value, 'log'), row],
-      attributes: [1, logRows, 1, 1],
-      where: 'log',
-    });
-  });
 }
 
 /** Counts the step, where it trained, the cursor and the log's row. */
@@ -233,26 +204,4 @@ function advanceCounters(graph: Graph, memory: TrainingMemory, trained: boolean)
     ],
     where: 'counters',
   });
-}
-
-/** The predictions for `batchSize` rows, bound directly: no order, no cursor. */
-export function predictProgram(
-  engine: Engine,
-  call: (x: Tensor, training: boolean) => Tensor,
-  x: Samples,
-  batchSize: number,
-): { executable: Executable; sampleShape: readonly number[] } {
-  const graph = new Graph();
-  const output = trace(graph, () => {
-    const rows = graph.input([batchSize, ...x.tensor.shape.slice(1)], x.tensor.dtype);
-    const raw = new Tensor(rows.shape, rows.dtype, { kind: 'traced', graph, value: rows });
-    const { scale = 1, shift = 0, oneHot: classes } = x.options;
-    if (classes !== undefined) return call(oneHot(raw, classes), false);
-    const numbers = cast(raw, 'float32');
-    const scaled = scale === 1 ? numbers : mul(numbers, scale);
-    const shifted = shift === 0 ? scaled : add(scaled, shift);
-    return call(shifted, false);
-  });
-  graph.outputs.push(valueOf(graph, output, 'predict'));
-  return { executable: new Executable(engine, graph), sampleShape: output.shape.slice(1) };
 }

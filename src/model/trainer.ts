@@ -1,24 +1,30 @@
-// The trainer: a compiled model's flat memory and programs, and the runs of steps that fit and evaluate ask for.
+// The trainer: a compiled model's training memory and programs, and the runs of steps that fit and evaluate ask for.
 import type { Samples } from '../data/samples.ts';
-import { type Bound, type Engine, type Executable, Storage } from '../engine.ts';
+import { type Bound, type Engine, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
-import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
+import { isStreaming } from '../metrics/metric.ts';
+import type { Nested } from '../nested.ts';
 import { drawFrom } from '../ops/random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
-import { counterIndex, logRows, ParameterArena, TrainingMemory } from './arena.ts';
+import { counterIndex, logRows, settle, TrainingMemory } from './arena.ts';
 import type { EvaluateOptions } from './fit.ts';
 import { TrainerRandom } from './generator.ts';
+import { ParameterGroup } from './group.ts';
+import type { Head } from './heads.ts';
 import type { Logs } from './history.ts';
+import { type LogEntry, RunningMean, type Slice } from './log.ts';
 import { type Compiled, checkCount, type Model } from './model.ts';
-import { type BatchSource, bindSource, type StepSpec, stepProgram } from './programs.ts';
+import { bindSource, type StepProgram, type StepSpec, stepProgram } from './programs.ts';
 
 /** Samples, labels and weights that steps read from. */
 export interface StepData {
-  readonly x: Samples;
-  readonly y: Samples;
-  /** float32 `[samples]`. */
-  readonly weights: Tensor | undefined;
+  /** One for each input. */
+  readonly x: readonly Samples[];
+  /** One for each output that has a loss or metrics. */
+  readonly y: readonly Samples[];
+  /** For each of the labels, float32 `[samples]` where its samples are weighted. */
+  readonly weights: readonly (Tensor | undefined)[];
 }
 
 /** Which samples, in which order, in what batches. */
@@ -28,17 +34,6 @@ export interface Order {
   /** How many there are. */
   readonly count: number;
   readonly batchSize: number;
-}
-
-/** A stretch of steps that were run: the loss and the metrics of each. */
-export interface Slice {
-  /** Number of the first step in its epoch. */
-  readonly first: number;
-  readonly steps: number;
-  /** `[column][step]`: the loss, then the metrics that give a number a step. */
-  readonly columns: readonly Float32Array[];
-  /** The sums of the streaming metrics over these steps, by their place among the metrics. */
-  readonly sums: ReadonlyMap<number, Float32Array>;
 }
 
 // A slice of steps between two looks at the event loop, in milliseconds: about ten a second.
@@ -51,41 +46,63 @@ const evaluationBatch = 256;
 /** A model's training state on one engine. */
 export class Trainer {
   readonly engine: Engine;
-  readonly names: readonly string[];
-  readonly arena: ParameterArena;
+  /** What is reported of every step. */
+  readonly entries: readonly LogEntry[];
   readonly memory: TrainingMemory;
+  /** The weights that are trained, and the optimizer's state. */
+  readonly group: ParameterGroup;
   readonly random: TrainerRandom;
-  private readonly model: Model;
-  private readonly compiled: Compiled;
-  private readonly programs = new Map<string, Executable>();
+  private readonly model: Model<Nested<Tensor>>;
+  private readonly heads: readonly Head[];
+  private readonly programs = new Map<string, StepProgram>();
+  private readonly weights: readonly Variable[];
+  private readonly places: readonly Storage[];
   private readonly frozen: string;
-  private readonly columns: number;
-  private readonly zeroLog: Float32Array;
-  private rate = Number.NaN;
   private busy = false;
 
-  constructor(engine: Engine, model: Model, compiled: Compiled) {
+  /** `former`: the trainer that it takes the place of, whose optimizer goes on. */
+  constructor(
+    engine: Engine,
+    model: Model<Nested<Tensor>>,
+    compiled: Compiled,
+    heads: readonly Head[],
+    former?: Trainer,
+  ) {
     this.engine = engine;
     this.model = model;
-    this.compiled = compiled;
-    this.names = ['loss', ...compiled.metrics.map(({ name }) => name)];
+    this.heads = heads;
+    this.entries = entriesOf(heads);
+    const { weights } = model;
+    const trained = new Set<Variable>(model.trainableWeights);
+    const state = former?.engine.closed === false ? former.group.readState() : undefined;
     const { optimizer } = compiled;
-    const isTrained = (weight: Variable<'float32'>) => model.isTrained(weight);
-    this.arena = new ParameterArena(engine, model.weights, isTrained, (weight) => optimizer.groupOf(weight));
-    this.columns = 1 + compiled.metrics.filter((metric) => !isStreaming(metric)).length;
-    this.memory = new TrainingMemory(engine, this.arena, optimizer, this.columns);
-    this.random = new TrainerRandom(engine);
+    settle(engine, weights, trained, (weight) => optimizer.groupOf(weight));
+    this.weights = weights;
+    this.places = weights.map((weight) => weight.memory('fit').storage);
     this.frozen = this.trainedNames();
-    this.zeroLog = new Float32Array(this.columns * logRows);
+    this.memory = new TrainingMemory(engine);
+    const counter = { storage: this.memory.counters, byteOffset: counterIndex.step * 4 };
+    const changed = weights.filter((weight) => trained.has(weight));
+    this.group = new ParameterGroup(engine, optimizer, changed, counter);
+    if (state !== undefined) this.group.writeState(state);
+    this.random = new TrainerRandom(engine, former?.random);
   }
 
-  /** Must it be made anew: the backend changed, layers were frozen or thawed, or the weights have moved? */
+  /** Must it be made anew: the backend changed, layers were frozen or thawed, or weights came, went or moved? */
   stale(current: Engine): boolean {
-    return current !== this.engine || this.frozen !== this.trainedNames() || this.arena.left;
+    if (current !== this.engine || this.frozen !== this.trainedNames()) return true;
+    const { weights } = this.model;
+    return (
+      weights.length !== this.weights.length ||
+      weights.some(
+        (weight, i) => weight !== this.weights[i] || weight.memory('fit').storage !== this.places[i],
+      )
+    );
   }
 
   private trainedNames(): string {
-    return this.model.weights.map((weight) => (this.model.isTrained(weight) ? '1' : '0')).join('');
+    const trained = new Set<Variable>(this.model.trainableWeights);
+    return this.model.weights.map((weight) => (trained.has(weight) ? '1' : '0')).join('');
   }
 
   /** Is a fit, evaluate or trainOnBatch under way? */
@@ -127,22 +144,22 @@ export class Trainer {
     let perSlice = 4;
     while (done < steps && !signal?.aborted) {
       const wanted = Math.min(perSlice, steps - done, logRows);
-      if (train) this.writeRate(wanted);
+      if (train) this.group.writeRates(wanted, 1);
       const began = performance.now();
-      const run = program.start(inputs, [], wanted);
+      const run = program.executable.start(inputs, [], wanted);
       const abort = () => run.stop();
       signal?.addEventListener('abort', abort);
       let ran: number;
       try {
         ran = (await run.done).steps;
       } catch (error) {
-        this.clearLog();
+        this.memory.clear();
         throw error;
       } finally {
         signal?.removeEventListener('abort', abort);
       }
       const elapsed = performance.now() - began;
-      const slice = this.takeLog(from + done, ran);
+      const slice = this.takeLog(program, from + done, ran);
       done += ran;
       perSlice = Math.max(1, Math.round((ran * sliceMs) / Math.max(elapsed, 0.5)));
       if (!(await onSlice(slice)) || ran < wanted) break;
@@ -160,23 +177,23 @@ export class Trainer {
     const full = Math.floor(order.count / order.batchSize);
     const rest = order.count - full * order.batchSize;
     if (rest === 0) return 0;
-    if (train) this.writeRate(1);
+    const program = this.program(train, data, rest, rest);
+    if (train) this.group.writeRates(1, 1);
     this.writeCounters(0, 0);
     const inputs = this.inputsOf(data, order, full * order.batchSize);
-    const program = this.program(train, data, rest, rest);
     try {
-      await program.start(inputs, [], 1).done;
+      await program.executable.start(inputs, [], 1).done;
     } catch (error) {
-      this.clearLog();
+      this.memory.clear();
       throw error;
     }
-    await onSlice(this.takeLog(full, 1));
+    await onSlice(this.takeLog(program, full, 1));
     return 1;
   }
 
   /** The mean over an epoch that is to begin. */
   runningMean(): RunningMean {
-    return new RunningMean(this.compiled.metrics);
+    return new RunningMean(this.entries);
   }
 
   /** Loss and metrics over all of an order's samples. */
@@ -189,28 +206,26 @@ export class Trainer {
     return mean.logs();
   }
 
-  async evaluate(x: Samples, y: Samples, options: EvaluateOptions): Promise<Logs> {
-    const where = `${this.model.name}.evaluate`;
+  async evaluate(data: StepData, options: EvaluateOptions): Promise<Logs> {
     const { batchSize = evaluationBatch } = options;
-    checkCount(where, 'batchSize', batchSize);
-    checkPair(where, x, y);
+    checkCount(`${this.model.name}.evaluate`, 'batchSize', batchSize);
     return await this.exclusively('evaluate', async () => {
-      const order = this.orderOf(ascending(x.length), Math.min(batchSize, Math.max(1, x.length)));
+      const { length } = data.x[0]!;
+      const order = this.orderOf(ascending(length), Math.min(batchSize, Math.max(1, length)));
       try {
-        return await this.evaluateOver({ x, y, weights: undefined }, order);
+        return await this.evaluateOver(data, order);
       } finally {
         order.storage.release();
       }
     });
   }
 
-  async trainOnBatch(x: Samples, y: Samples): Promise<Logs> {
-    checkPair(`${this.model.name}.trainOnBatch`, x, y);
+  async trainOnBatch(data: StepData): Promise<Logs> {
     return await this.exclusively('trainOnBatch', async () => {
-      const order = this.orderOf(ascending(x.length), x.length);
+      const { length } = data.x[0]!;
+      const order = this.orderOf(ascending(length), length);
       const mean = this.runningMean();
       try {
-        const data = { x, y, weights: undefined };
         await this.run(true, data, order, 0, 1, (slice) => mean.add(slice, 1));
         return mean.logs();
       } finally {
@@ -227,31 +242,32 @@ export class Trainer {
     return { storage, count: indices.length, batchSize };
   }
 
-  /** The training step's program, for listings and plans. */
-  program(train: boolean, data: StepData, batchSize: number, orderLength = data.x.length): Executable {
+  /** The program of a training or evaluation step. */
+  program(train: boolean, data: StepData, batchSize: number, orderLength = data.x[0]!.length): StepProgram {
     const { x, y, weights } = data;
     const shape = (s: Samples) => `${s.tensor.dtype}${s.tensor.shape}:${JSON.stringify(s.options)}`;
-    const key = [train, batchSize, orderLength, shape(x), shape(y), weights !== undefined].join('|');
+    const weighted = weights.map((each) => each !== undefined);
+    const key = [train, batchSize, orderLength, ...x.map(shape), ...y.map(shape), ...weighted].join('|');
     let program = this.programs.get(key);
-    if (program === undefined || program.stale) {
-      program?.unload();
+    if (program === undefined || program.executable.stale) {
+      program?.executable.unload();
       const spec: StepSpec = {
-        call: (batch, training) => this.model.call(batch, training),
-        loss: this.compiled.loss,
-        metrics: this.compiled.metrics,
-        weights: this.arena.trained.map(({ variable }) => variable),
+        call: (inputs, training) => this.model.outputsOf(inputs, training),
+        heads: this.heads,
+        weights: this.group.segments.map(({ variable }) => variable),
         batchSize,
         orderLength,
         x,
         y,
-        weighted: weights !== undefined,
+        weighted,
         memory: this.memory,
       };
-      const update = { arena: this.arena, optimizer: this.compiled.optimizer };
-      program = drawFrom(this.random.state, () => stepProgram(this.engine, spec, train ? update : undefined));
+      program = drawFrom(this.random.state, () =>
+        stepProgram(this.engine, spec, train ? this.group : undefined),
+      );
       if (this.programs.size >= maxPrograms) {
         const [oldest, former] = this.programs.entries().next().value!;
-        former.unload();
+        former.executable.unload();
         this.programs.delete(oldest);
       }
       this.programs.set(key, program);
@@ -260,38 +276,10 @@ export class Trainer {
   }
 
   private inputsOf(data: StepData, order: Order, firstSample: number): Bound[] {
-    for (const { tensor } of [data.x, data.y]) checkHome(this.model.name, this.engine, tensor);
-    const source: BatchSource = {
-      x: data.x.tensor,
-      y: data.y.tensor,
-      order: { storage: order.storage, byteOffset: firstSample * 4 },
-      weights: data.weights,
-    };
-    return bindSource(source);
-  }
-
-  /** The gradients of the last step, as the optimizer got them but for a global norm. */
-  readGradients(): Map<Variable<'float32'>, Float32Array> {
-    const { gradients } = this.memory;
-    const read = (offset: number, size: number) => {
-      const values = new Float32Array(size);
-      this.engine.backend.read(gradients.handle, offset * 4, values);
-      return values;
-    };
-    return new Map(this.arena.trained.map(({ variable, offset }) => [variable, read(offset, variable.size)]));
-  }
-
-  /** Puts the average of the weights in their place, where the optimizer keeps one and a step has been taken. */
-  useAverage(): void {
-    const { average, counters } = this.memory;
-    if (average === undefined) return;
-    const { backend } = this.engine;
-    const taken = new Int32Array(1);
-    backend.read(counters.handle, counterIndex.step * 4, taken);
-    if (taken[0] === 0) return;
-    const values = new Float32Array(this.arena.trainedSize);
-    backend.read(average.handle, 0, values);
-    backend.write(this.arena.storage.handle, 0, values);
+    const [x, y] = [data.x, data.y].map((list) => list.map(({ tensor }) => tensor)) as [Tensor[], Tensor[]];
+    for (const tensor of [...x, ...y]) checkHome(this.model.name, this.engine, tensor);
+    const bound = { storage: order.storage, byteOffset: firstSample * 4 };
+    return bindSource({ x, y, order: bound, weights: data.weights });
   }
 
   private writeCounters(cursor: number, logRow: number): void {
@@ -299,101 +287,33 @@ export class Trainer {
     this.engine.backend.write(counters.handle, counterIndex.cursor * 4, Int32Array.of(cursor, logRow));
   }
 
-  /** Writes the learning rate, or with a schedule those of the next `steps` steps. */
-  private writeRate(steps: number): void {
-    const { optimizer } = this.compiled;
-    const { schedule } = optimizer;
-    if (schedule !== undefined) {
-      const taken = new Int32Array(1);
-      this.engine.backend.read(this.memory.counters.handle, counterIndex.step * 4, taken);
-      const rates = Float32Array.from({ length: steps }, (_, i) => schedule.at(taken[0]! + i));
-      this.engine.backend.write(this.memory.scalars.handle, 0, rates);
-      optimizer.learningRate = rates[steps - 1]!;
-      return;
-    }
-    const { learningRate } = optimizer;
-    if (Object.is(learningRate, this.rate)) return;
-    this.rate = learningRate;
-    this.engine.backend.write(this.memory.scalars.handle, 0, Float32Array.of(learningRate));
-  }
-
   /** Reads the log's rows since the last look and clears them. */
-  private takeLog(first: number, steps: number): Slice {
-    const { log, counters } = this.memory;
-    const { backend } = this.engine;
-    const columns = Array.from({ length: this.columns }, (_, column) => {
-      const values = new Float32Array(steps);
-      backend.read(log.handle, column * logRows * 4, values);
-      backend.write(log.handle, column * logRows * 4, this.zeroLog.subarray(0, steps));
-      return values;
-    });
-    backend.write(counters.handle, counterIndex.logRow * 4, Int32Array.of(0));
-    return { first, steps, columns, sums: this.memory.takeSums() };
-  }
-
-  /** A run that failed leaves rows behind that nobody reads; steps add to what is there. */
-  private clearLog(): void {
-    if (this.memory.log.freed) return;
-    this.engine.backend.write(this.memory.log.handle, 0, this.zeroLog);
-    this.memory.takeSums();
+  private takeLog({ entries }: StepProgram, first: number, steps: number): Slice {
+    const numbers = entries.filter(({ metric }) => metric === undefined);
+    const columns = new Map(numbers.map(({ name }) => [name, this.memory.takeColumn(name, steps)]));
+    const { counters } = this.memory;
+    this.engine.backend.write(counters.handle, counterIndex.logRow * 4, Int32Array.of(0));
+    return { first, steps, entries, columns, sums: this.memory.takeSums() };
   }
 
   dispose(): void {
-    for (const program of this.programs.values()) program.unload();
+    for (const { executable } of this.programs.values()) executable.unload();
     this.programs.clear();
-    this.arena.dispose();
+    this.group.dispose();
     this.memory.dispose();
     this.random.dispose();
   }
 }
 
-/** The loss and the metrics over the samples of an epoch, summed in double precision. */
-export class RunningMean {
-  private readonly metrics: readonly AnyMetric[];
-  private readonly means: number[];
-  private readonly states = new Map<number, Float64Array>();
-  private samples = 0;
-
-  constructor(metrics: readonly AnyMetric[]) {
-    this.metrics = metrics;
-    this.means = [0, ...metrics.flatMap((metric) => (isStreaming(metric) ? [] : [0]))];
-  }
-
-  add(slice: Slice, batchSize: number): boolean {
-    slice.columns.forEach((column, i) => {
-      for (const value of column) this.means[i]! += value * batchSize;
-    });
-    this.samples += slice.steps * batchSize;
-    for (const [metric, sums] of slice.sums) {
-      const state = this.states.get(metric) ?? new Float64Array(sums.length);
-      sums.forEach((sum, i) => {
-        state[i]! += sum;
-      });
-      this.states.set(metric, state);
-    }
-    return true;
-  }
-
-  /** The numbers so far, by name. */
-  logs(): Logs {
-    return this.named((column) => this.means[column]! / this.samples);
-  }
-
-  /** Those of one step of a slice that was added; streaming metrics give theirs of the epoch so far. */
-  stepLogs(slice: Slice, step: number): Logs {
-    return this.named((column) => slice.columns[column]![step]!);
-  }
-
-  private named(valueOf: (column: number) => number): Logs {
-    const logs: Logs = { loss: valueOf(0) };
-    let column = 1;
-    this.metrics.forEach((metric, i) => {
-      const state = this.states.get(i);
-      if (!isStreaming(metric)) logs[metric.name] = valueOf(column++);
-      else logs[metric.name] = state === undefined ? Number.NaN : metric.result(state);
-    });
-    return logs;
-  }
+/** What a model with these heads reports. */
+function entriesOf(heads: readonly Head[]): LogEntry[] {
+  const losses = heads.flatMap(({ lossName }) => (lossName === undefined ? [] : [lossName]));
+  const numbers = ['loss', ...losses].map((name) => ({ name, metric: undefined }));
+  const metrics = heads.flatMap(({ metrics }) => metrics);
+  return [
+    ...numbers,
+    ...metrics.map((metric) => ({ name: metric.name, metric: isStreaming(metric) ? metric : undefined })),
+  ];
 }
 
 /** Throws unless the tensor lies in the memory of this engine: a handle means something else on another one. */
@@ -412,12 +332,16 @@ export function ascending(count: number): Int32Array<ArrayBuffer> {
   return Int32Array.from({ length: count }, (_, i) => i);
 }
 
-/** Throws unless there are as many labels as samples, and some. */
-export function checkPair(where: string, x: Samples, y: Samples): void {
-  if (x.length !== y.length || x.length === 0) {
-    throw new NablaError(
-      where,
-      `got ${x.length} samples and ${y.length} labels, expected the same number, at least one`,
-    );
-  }
+/** Throws unless there are as many labels as samples in all inputs and outputs, and some. */
+export function checkCounts(where: string, x: readonly Samples[], y: readonly Samples[]): void {
+  const { length } = x[0]!;
+  const odd = x.find((each) => each.length !== length);
+  if (odd !== undefined)
+    throw new NablaError(where, `inputs differ in length, got ${length} and ${odd.length} samples`);
+  const labels = y.find((each) => each.length !== length) ?? y[0];
+  if (length > 0 && (labels === undefined || labels.length === length)) return;
+  throw new NablaError(
+    where,
+    `got ${length} samples and ${labels?.length ?? 0} labels, expected the same number, at least one`,
+  );
 }

@@ -4,7 +4,10 @@ import { NablaError } from '../errors.ts';
 import type { FitOptions } from '../model/fit.ts';
 import type { Logs } from '../model/history.ts';
 import type { Model } from '../model/model.ts';
+import { type ModelData, slotsOf, Taken } from '../model/slots.ts';
+import { type Nested, nest } from '../nested.ts';
 import { Philox } from '../random.ts';
+import type { Tensor } from '../tensor.ts';
 import { checkLeast, classesOf, takeRows } from './rows.ts';
 
 /** Options of {@link foldIndices}. */
@@ -94,36 +97,35 @@ export interface KFoldResult {
  * console.log(`${mean.accuracy} ± ${std.accuracy}`);
  */
 export async function kFold(
-  build: () => Model,
-  x: SampleData,
-  y: SampleData,
+  build: () => Model<Nested<Tensor>>,
+  x: ModelData,
+  y: ModelData,
   options: KFoldOptions = {},
 ): Promise<KFoldResult> {
   const { folds: count, shuffle, seed, stratify, ...fit } = options;
-  const owned: Samples[] = [];
-  const own = (name: string, data: SampleData) => {
-    const { samples, made } = asSamples('kFold', name, data);
-    if (made) owned.push(samples);
-    return samples;
-  };
   const folds: Logs[] = [];
+  const taken = new Taken('kFold');
   try {
-    const [inputs, labels] = [own('x', x), own('y', y)];
-    const splits = foldIndices(inputs.length, { folds: count, shuffle, seed, stratify });
-    for (const { train, validation } of splits) {
-      const parts = [train, validation].flatMap((rows) => [takeRows(inputs, rows), takeRows(labels, rows)]);
-      const [xTrain, yTrain, xHeld, yHeld] = parts as [Samples, Samples, Samples, Samples];
+    const [inputs, labels] = [split(taken, 'x', x), split(taken, 'y', y)];
+    const { length } = inputs.parts[0]!;
+    if (labels.parts[0]!.length !== length)
+      throw new NablaError(
+        'kFold',
+        `got ${length} samples and ${labels.parts[0]!.length} labels, expected as many`,
+      );
+    for (const { train, validation } of foldIndices(length, { folds: count, shuffle, seed, stratify })) {
+      const held = new Taken('kFold');
       const model = build();
       try {
-        await model.fit(xTrain, yTrain, fit);
-        folds.push(await model.evaluate(xHeld, yHeld));
+        await model.fit(inputs.rows(held, train), labels.rows(held, train), fit);
+        folds.push(await model.evaluate(inputs.rows(held, validation), labels.rows(held, validation)));
       } finally {
         model.dispose();
-        for (const part of parts) part.dispose();
+        held.dispose();
       }
     }
   } finally {
-    for (const samples of owned) samples.dispose();
+    taken.dispose();
   }
   const names = Object.keys(folds[0]!);
   const meanOf = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -131,4 +133,16 @@ export async function kFold(
   const spread = (name: string) =>
     Math.sqrt(folds.reduce((sum, logs) => sum + (logs[name]! - mean[name]!) ** 2, 0) / (folds.length - 1));
   return { folds, mean, std: Object.fromEntries(names.map((name) => [name, spread(name)])) };
+}
+
+/** Data as samples, and how some of their rows are put together as the data are. */
+function split(taken: Taken, what: string, data: ModelData) {
+  const { structure, names } = slotsOf(data, what);
+  const parts = taken.samples(what, data, names);
+  const rows = (held: Taken, which: Int32Array): ModelData =>
+    nest<Samples>(
+      structure,
+      parts.map((part) => held.own(takeRows(part, which))),
+    );
+  return { parts, rows };
 }

@@ -1,8 +1,11 @@
 // The learning rate finder: a short training whose rate rises until the loss does.
-import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
+import type { Samples } from '../data/samples.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
+import { type ModelData, Taken } from '../model/slots.ts';
+import type { Nested } from '../nested.ts';
 import { Philox } from '../random.ts';
+import type { Tensor } from '../tensor.ts';
 import { checkLeast, takeRows } from './rows.ts';
 
 /** Options of {@link findLearningRate}. */
@@ -44,9 +47,9 @@ export interface LearningRates {
  * model.compile({ optimizer: optimizers.adam({ learningRate: suggestion }), loss: 'meanSquaredError' });
  */
 export async function findLearningRate(
-  model: Model,
-  x: SampleData,
-  y: SampleData,
+  model: Model<Nested<Tensor>>,
+  x: ModelData,
+  y: ModelData | null | undefined,
   options: FindLearningRateOptions = {},
 ): Promise<LearningRates> {
   const where = 'findLearningRate';
@@ -68,40 +71,30 @@ export async function findLearningRate(
       `the optimizer follows the schedule ${optimizer.schedule.name}, expected a learning rate that is a number`,
     );
   }
-  const owned: Samples[] = [];
-  const take = (name: string, data: SampleData) => {
-    const { samples, made } = asSamples(where, name, data);
-    if (made) owned.push(samples);
-    return samples;
-  };
+  const taken = new Taken(where);
   const before = optimizer.learningRate;
   let start: Float32Array[] | undefined;
   try {
-    const [inputs, labels] = [take('x', x), take('y', y)];
-    if (inputs.length !== labels.length || inputs.length === 0) {
-      throw new NablaError(
-        where,
-        `got ${inputs.length} samples and ${labels.length} labels, expected as many`,
-      );
-    }
-    model.prepare(where, inputs);
+    const data = model.takeData(where, taken, x, y);
+    const { length } = data.x[0]!;
+    if (length === 0) throw new NablaError(where, 'got no samples, expected at least one');
     start = model.getWeights();
     model.resetTraining();
-    const batches = rowsOf(inputs.length, Math.min(batchSize, inputs.length), new Philox(seed));
+    const batches = rowsOf(length, Math.min(batchSize, length), new Philox(seed));
     const rates: number[] = [];
     const losses: number[] = [];
     let [mean, lowest] = [0, Number.POSITIVE_INFINITY];
     for (let step = 0; step < steps; step++) {
       const rate = from * (to / from) ** (step / (steps - 1));
       const rows = batches.next().value;
-      const [batch, wanted] = [takeRows(inputs, rows), takeRows(labels, rows)];
+      const part = (list: readonly Samples[]) => list.map((samples) => takeRows(samples, rows));
+      const [inputs, labels] = [part(data.x), part(data.y)];
       optimizer.learningRate = rate;
       let loss: number;
       try {
-        loss = (await model.trainOnBatch(batch, wanted)).loss!;
+        loss = (await model.trainOnBatch(inputs, labels)).loss!;
       } finally {
-        batch.dispose();
-        wanted.dispose();
+        for (const samples of [...inputs, ...labels]) samples.dispose();
       }
       mean = smoothing * mean + (1 - smoothing) * loss;
       const smoothed = mean / (1 - smoothing ** (step + 1));
@@ -117,7 +110,7 @@ export async function findLearningRate(
       model.setWeights(start);
       model.resetTraining();
     }
-    for (const samples of owned) samples.dispose();
+    taken.dispose();
   }
 }
 

@@ -1,11 +1,13 @@
 // Searches for good settings: every combination of a grid, or random ones.
-import type { SampleData } from '../data/samples.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { FitOptions } from '../model/fit.ts';
 import type { Logs } from '../model/history.ts';
 import type { Model } from '../model/model.ts';
+import type { ModelData } from '../model/slots.ts';
+import type { Nested } from '../nested.ts';
 import { setSeed } from '../ops/random.ts';
 import { Philox } from '../random.ts';
+import type { Tensor } from '../tensor.ts';
 import { checkLeast } from './rows.ts';
 
 /** Values of each setting, by name. */
@@ -58,7 +60,7 @@ export interface Trial<P> {
 }
 
 /** What a search gives. */
-export interface SearchResult<P, M extends Model> {
+export interface SearchResult<P, M extends Model<Nested<Tensor>>> {
   /** In the order in which they were tried. */
   readonly trials: Trial<P>[];
   readonly best: Trial<P>;
@@ -74,11 +76,11 @@ export interface SearchResult<P, M extends Model> {
  * @example
  * const { best, model } = await gridSearch(build, { units: [16, 64], rate: [1e-2, 1e-3] }, x, y, { validationSplit: 0.2, epochs: 10 });
  */
-export async function gridSearch<P extends object, M extends Model>(
+export async function gridSearch<P extends object, M extends Model<Nested<Tensor>>>(
   build: (settings: P) => M,
   grid: Grid<P>,
-  x: SampleData,
-  y: SampleData,
+  x: ModelData,
+  y: ModelData | null | undefined,
   options: SearchOptions = {},
 ): Promise<SearchResult<P, M>> {
   const names = Object.keys(grid) as (keyof P & string)[];
@@ -102,11 +104,11 @@ export async function gridSearch<P extends object, M extends Model>(
  * const space = { units: { min: 8, max: 128, integer: true }, rate: { min: 1e-4, max: 1e-1, log: true }, activation: ['relu', 'tanh'] };
  * const { best } = await randomSearch(build, space, x, y, { trials: 20, validationSplit: 0.2, epochs: 10 });
  */
-export async function randomSearch<P extends object, M extends Model>(
+export async function randomSearch<P extends object, M extends Model<Nested<Tensor>>>(
   build: (settings: P) => M,
   space: Space<P>,
-  x: SampleData,
-  y: SampleData,
+  x: ModelData,
+  y: ModelData | null | undefined,
   options: RandomSearchOptions = {},
 ): Promise<SearchResult<P, M>> {
   const { trials = 10, seed = 0, ...rest } = options;
@@ -139,12 +141,12 @@ function draw(name: string, from: unknown, random: Philox): unknown {
   return Math.min(max, Math.max(min, integer ? Math.round(value) : value));
 }
 
-async function search<P extends object, M extends Model>(
+async function search<P extends object, M extends Model<Nested<Tensor>>>(
   where: string,
   build: (settings: P) => M,
   combinations: readonly P[],
-  x: SampleData,
-  y: SampleData,
+  x: ModelData,
+  y: ModelData | null | undefined,
   options: SearchOptions,
 ): Promise<SearchResult<P, M>> {
   const { monitor = 'val_loss', mode = 'auto', trialSeed, ...fit } = options;

@@ -1,9 +1,11 @@
 // A callback that watches gradients and activations, and warns of units that are dead and gradients that explode.
-import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
+import type { Samples } from '../data/samples.ts';
 import { describe, NablaError } from '../errors.ts';
-import { type Layer, observeOutputs } from '../layers/layer.ts';
+import { type Observed, observeOutputs } from '../layers/layer.ts';
 import type { Callback } from '../model/callbacks.ts';
 import type { Model } from '../model/model.ts';
+import { type ModelData, Taken } from '../model/slots.ts';
+import type { Nested } from '../nested.ts';
 import { add, mul } from '../ops/arithmetic.ts';
 import { cast, equal } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
@@ -46,7 +48,7 @@ export interface TrainingStatistics {
 /** Options of {@link watchTraining}. */
 export interface WatchOptions {
   /** Some samples of the training data, 100 or so, to look at activations. Default: only gradients are looked at. */
-  x?: SampleData;
+  x?: ModelData;
   /** Epochs from one look to the next. Default 1. */
   every?: number;
   /** It warns where the norm of all gradients is above this. Default 1000. */
@@ -63,11 +65,11 @@ export interface WatchOptions {
 export class TrainingWatch implements Callback {
   /** What was seen, look by look. */
   readonly history: TrainingStatistics[] = [];
-  private readonly model: Model;
-  private readonly options: Required<Omit<WatchOptions, 'x'>> & { readonly x: SampleData | undefined };
+  private readonly model: Model<Nested<Tensor>>;
+  private readonly options: Required<Omit<WatchOptions, 'x'>> & { readonly x: ModelData | undefined };
   private readonly warned = new Set<string>();
 
-  constructor(model: Model, options: WatchOptions = {}) {
+  constructor(model: Model<Nested<Tensor>>, options: WatchOptions = {}) {
     const {
       x,
       every = 1,
@@ -133,7 +135,7 @@ export class TrainingWatch implements Callback {
   private weights(): WeightStatistics[] {
     const normOf = (values: Float32Array) =>
       Math.sqrt(values.reduce((total, value) => total + value * value, 0));
-    const gradients = this.model.trainer('watchTraining').readGradients();
+    const gradients = this.model.trainer('watchTraining').group.readGradients();
     return [...gradients].map(([weight, gradient]) => ({
       name: weight.name,
       norm: normOf(weight.dataSync() as Float32Array),
@@ -144,26 +146,28 @@ export class TrainingWatch implements Callback {
   private outputs(): OutputStatistics[] {
     const { x } = this.options;
     if (x === undefined) return [];
-    const { samples, made } = asSamples('watchTraining', 'x', x);
     const seen: OutputStatistics[] = [];
+    const taken = new Taken('watchTraining');
     try {
+      const inputs = this.model.takeInputs('watchTraining', taken, x);
       scope(() => {
         observeOutputs(
           (layer, output) => {
             if (canDie(layer) && output.rank > 1) seen.push(statisticsOf(layer.name, output));
           },
-          () => this.model.call(presented(samples), false),
+          () => this.model.outputsOf(inputs.map(presented), false),
         );
       });
     } finally {
-      if (made) samples.dispose();
+      taken.dispose();
     }
     return seen;
   }
 }
 
-/** Layers behind one whose units are dead would be told of again. */
-function canDie(layer: Layer): boolean {
+/** Layers behind one whose units are dead would be told of again, and so would models that end with it. */
+function canDie(layer: Observed): boolean {
+  if ('layers' in layer) return false;
   return layer.weights.length > 0 || /activation|relu/i.test(layer.kind);
 }
 
@@ -197,6 +201,6 @@ function presented({ tensor, options }: Samples): Tensor {
  * await model.fit(x, y, { epochs: 10, callbacks: [watch] });
  * console.table(watch.history.at(-1).outputs);
  */
-export function watchTraining(model: Model, options: WatchOptions = {}): TrainingWatch {
+export function watchTraining(model: Model<Nested<Tensor>>, options: WatchOptions = {}): TrainingWatch {
   return new TrainingWatch(model, options);
 }
