@@ -150,6 +150,15 @@ describeBackends(
     });
 
     it('and what is wrong with them is said', async () => {
+      class Unfinished extends optimizers.Optimizer {
+        override statesPerWeight() {
+          return 0;
+        }
+      }
+      assert.throws(
+        () => probeModel(pair, new Unfinished('unfinished')),
+        /the optimizer unfinished has no update\(\); extend optimizers.ComposedOptimizer/,
+      );
       const step = async (result: unknown) => {
         const model = probeModel(pair, new Wrong(result));
         try {

@@ -5,6 +5,7 @@ import { floatBits } from '../program/graph.ts';
 import { updateFlags, updateKinds } from '../program/kernels.ts';
 import type { Variable } from '../variable.ts';
 import { adafactor } from './adafactor.ts';
+import { ComposedOptimizer } from './composed.ts';
 import { lamb } from './lamb.ts';
 import { muon } from './muon.ts';
 import { checked, Optimizer, type OptimizerOptions } from './optimizer.ts';
@@ -267,7 +268,12 @@ export type OptimizerLike = OptimizerName | Optimizer | (string & {});
 /** The optimizer that a name or object means. */
 export function getOptimizer(where: string, like: OptimizerLike): Optimizer {
   if (typeof like === 'string') return resolveName<() => Optimizer>(where, 'optimizer', like, factories)();
-  if (like instanceof Optimizer) return like;
+  if (like instanceof FlatOptimizer || like instanceof ComposedOptimizer) return like;
+  if (like instanceof Optimizer)
+    throw new NablaError(
+      where,
+      `the optimizer ${like.name} has no update(); extend optimizers.ComposedOptimizer`,
+    );
   throw new NablaError(
     where,
     `bad optimizer, got ${describe(like)}, expected a name such as 'adam' or optimizers.adam()`,
