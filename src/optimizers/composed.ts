@@ -8,6 +8,7 @@ import { Optimizer } from './optimizer.ts';
 
 /** A state that an optimizer keeps for a weight, float32. */
 export interface StateSpec {
+  /** Its shape: the weight's, or any other. */
   readonly shape: Shape;
   /** What it is filled with at the start. Default 0. */
   readonly initial?: number;

@@ -23,9 +23,11 @@ export interface MuonOptions extends OptimizerOptions {
   nesterov?: boolean;
   /** Newton-Schulz iterations that make a step orthogonal. Default 5. */
   nsSteps?: number;
-  /** Coefficients of the iteration `a x + b (x xᵀ) x + c (x xᵀ)² x`. Default 3.4445, -4.775, 2.0315. */
+  /** Coefficient a of the iteration `a x + b (x xᵀ) x + c (x xᵀ)² x`. Default 3.4445. */
   muonA?: number;
+  /** Its coefficient b. Default -4.775. */
   muonB?: number;
+  /** Its coefficient c. Default 2.0315. */
   muonC?: number;
   /** Root mean square of a matrix's step, times the learning rate (Liu et al. 2025); null: steps are left as they are. Default 0.2. */
   rmsRate?: number | null;

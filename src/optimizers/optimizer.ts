@@ -40,14 +40,19 @@ export interface OptimizerOptions {
 
 /** How gradients are limited before the step. */
 export interface Clipping {
+  /** The norm of each weight's gradient is limited to this. */
   readonly norm: number | undefined;
+  /** The size of each element is limited to this. */
   readonly value: number | undefined;
+  /** The norm of all gradients together is limited to this. */
   readonly globalNorm: number | undefined;
 }
 
 /** The exponential moving average of weights. */
 export interface Averaging {
+  /** How slowly it moves. */
   readonly momentum: number;
+  /** Updates from one time that it takes the weights' place to the next. */
   readonly overwriteFrequency: number | undefined;
 }
 
@@ -93,15 +98,19 @@ export function weightFilter(
 
 /** The base of all optimizers. The learning rate may be changed at any time, by a callback for instance. */
 export abstract class Optimizer {
+  /** What errors and summaries call it. */
   readonly name: string;
   /** The rate of the steps to come; with a schedule, that of the last steps. */
   learningRate: number;
   /** Gives each step its rate. */
   readonly schedule: Schedule | undefined;
+  /** How gradients are limited. */
   readonly clipping: Clipping;
   /** Steps whose gradients are gathered for one change of the weights; 1: each step changes them. */
   readonly gradientAccumulationSteps: number;
+  /** The average of the weights that it keeps, if it does. */
   readonly averaging: Averaging | undefined;
+  /** The decay of weights that are not excluded. */
   protected readonly weightDecay: number;
   /** Is the weight kept from decaying? */
   protected readonly isExcluded: (weight: Variable) => boolean;

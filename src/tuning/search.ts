@@ -15,7 +15,9 @@ export type Grid<P> = { readonly [K in keyof P]: readonly P[K][] };
 
 /** A range of numbers that random search draws from. */
 export interface Range {
+  /** The least. */
   readonly min: number;
+  /** The most. */
   readonly max: number;
   /** Draw its logarithm evenly: for rates and decays. Default false. */
   readonly log?: boolean;
@@ -48,6 +50,7 @@ export interface RandomSearchOptions extends SearchOptions {
 
 /** One combination and how it did. */
 export interface Trial<P> {
+  /** What the model was built from. */
   readonly settings: P;
   /** The best value of what was monitored; NaN if the trial failed. */
   readonly score: number;
@@ -63,6 +66,7 @@ export interface Trial<P> {
 export interface SearchResult<P, M extends Model<Nested<Tensor>>> {
   /** In the order in which they were tried. */
   readonly trials: Trial<P>[];
+  /** The one with the best score. */
   readonly best: Trial<P>;
   /** The best trial's model, as it was after its last epoch. The caller disposes of it; those of other trials are gone. */
   readonly model: M;

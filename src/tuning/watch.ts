@@ -15,16 +15,21 @@ import { scope, type Tensor } from '../tensor.ts';
 
 /** A weight and its gradient in the last step of an epoch. */
 export interface WeightStatistics {
+  /** Layer and weight, `dense_1/kernel`. */
   readonly name: string;
-  /** Euclidean norms. */
+  /** Euclidean norm of the weight. */
   readonly norm: number;
+  /** Euclidean norm of its gradient. */
   readonly gradientNorm: number;
 }
 
 /** What a layer gave for the samples that are looked at. */
 export interface OutputStatistics {
+  /** The layer's name. */
   readonly name: string;
+  /** Mean of all numbers. */
   readonly mean: number;
+  /** Their standard deviation. */
   readonly std: number;
   /** Share of the numbers that are 0. */
   readonly zeros: number;
@@ -40,6 +45,7 @@ export interface TrainingStatistics {
   readonly epoch: number;
   /** Norm of all gradients together, as the optimizer got them. */
   readonly gradientNorm: number;
+  /** Weight by weight, those that are trained. */
   readonly weights: WeightStatistics[];
   /** Empty where no samples are given. */
   readonly outputs: OutputStatistics[];
@@ -88,6 +94,7 @@ export class TrainingWatch implements Callback {
     this.options = { x, every, exploding, vanishing, deadShare, warn };
   }
 
+  /** Looks, if it is time to. */
   onEpochEnd(epoch: number): void {
     if ((epoch + 1) % this.options.every !== 0) return;
     const { exploding, vanishing, deadShare } = this.options;
