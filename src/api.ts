@@ -38,6 +38,7 @@ export { type CompileOptions, Model } from './model/model.ts';
 export type { ModelOptions } from './model/network.ts';
 export { Sequential, type SequentialOptions, sequential } from './model/sequential.ts';
 export type { ModelData } from './model/slots.ts';
+export type { Batch, Step, StepLogs, Trained, UpdateOptions } from './model/step.ts';
 export type { SummaryOptions } from './model/summary.ts';
 export type { Nested } from './nested.ts';
 export * from './ops/index.ts';

@@ -1,4 +1,5 @@
 // Regularizers: what weights and outputs add to the loss; formulas and defaults as in Keras 3.
+import { collectLoss, isCollecting } from './collect.ts';
 import { describe, NablaError } from './errors.ts';
 import { resolveName } from './names.ts';
 import { add, div, maximum, mul, sub } from './ops/arithmetic.ts';
@@ -106,21 +107,8 @@ export function penaltyOf(where: string, regularizer: Regularizer, x: Tensor): T
   );
 }
 
-// The penalties of outputs, where a loss is being computed that they are to be added to.
-const collectors: Tensor[][] = [];
-
-/** @internal Runs `body` and gives the penalties of the outputs of its layers beside its result. */
-export function collectPenalties<T>(body: () => T): { result: T; penalties: Tensor[] } {
-  const penalties: Tensor[] = [];
-  collectors.push(penalties);
-  try {
-    return { result: body(), penalties };
-  } finally {
-    collectors.pop();
-  }
-}
-
 /** @internal Adds a layer's penalty on its outputs, a sample's share of it, if a loss is being computed. */
 export function addPenalty(where: string, regularizer: Regularizer, output: Tensor): void {
-  collectors.at(-1)?.push(div(penaltyOf(where, regularizer, output), Math.max(1, output.shape[0]!)));
+  if (isCollecting())
+    collectLoss(where, div(penaltyOf(where, regularizer, output), Math.max(1, output.shape[0]!)));
 }

@@ -7,7 +7,6 @@ import {
   equal,
   mul,
   optimizers,
-  samples,
   sign,
   sub,
   tensor,
@@ -15,6 +14,7 @@ import {
   where,
   zeros,
 } from '../src/api.ts';
+import { Taken } from '../src/model/slots.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { fixture, modelBackends, oneBackend, twoBackends } from './support/fixtures.ts';
@@ -195,10 +195,10 @@ describeBackends(
     const updates = (optimizer: optimizers.Optimizer) => {
       const model = probeModel(weights(false), optimizer);
       model.build([68]);
-      const x = samples(zeros([4, 68]));
-      const y = samples(noLabels(4));
-      const data = { x: [x], y: [y], weights: [undefined] };
+      const taken = new Taken('test');
+      const data = model.takeData('test', taken, { x: zeros([4, 68]), y: noLabels(4) }, true);
       const listing = model.trainer('test').program(true, data, 1).executable.print();
+      taken.dispose();
       model.dispose();
       return [...listing.matchAll(/\bupdate\b/g)].length;
     };

@@ -1,4 +1,5 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
+import { collectLoss, collectMetric } from '../collect.ts';
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
@@ -278,6 +279,26 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     if (spec.constraint !== undefined) variable.constraint = getConstraint(this.name, spec.constraint);
     this.ownWeights.push(variable);
     return variable;
+  }
+
+  /**
+   * Adds a float32 scalar to the loss, from within `call`: while training and evaluating it is a term of the sum that is minimised and reported
+   * as the loss, in prediction it is nothing.
+   *
+   * @example this.addLoss(mean(square(x)).mul(0.1))
+   */
+  addLoss(loss: Tensor): void {
+    collectLoss(this.name, loss);
+  }
+
+  /**
+   * Reports a number under `name` beside the loss, from within `call`: a float32 scalar, or one number a sample, `[batch]`. Logs hold the mean
+   * over the samples of an epoch.
+   *
+   * @example this.addMetric(mean(abs(x)), 'activity')
+   */
+  addMetric(value: Tensor, name: string): void {
+    collectMetric(this.name, value, name);
   }
 
   /** Number of weights' elements. */

@@ -9,7 +9,8 @@ import type { Slice } from './log.ts';
 import { checkCount, type Model } from './model.ts';
 import { createReporter, type Reporter } from './reporter.ts';
 import { inOrder, type ModelData, Taken } from './slots.ts';
-import { ascending, type Order, type StepData, type Trainer } from './trainer.ts';
+import { ascending, type Order, type StepData } from './step-data.ts';
+import type { Trainer } from './trainer.ts';
 import { warnUnnormalised, watchForNaN } from './watch.ts';
 import { classWeights, sampleWeights } from './weights.ts';
 
@@ -79,7 +80,7 @@ export async function runFit(
   model.compiled('fit');
   const taken = new Taken(where);
   try {
-    const plain = model.takeData(where, taken, x, y);
+    const plain = model.takeData(where, taken, { x, y }, true);
     warnUnnormalised(plain.x);
     const trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
@@ -87,11 +88,11 @@ export async function runFit(
     const kept = Math.floor(length * (1 - validationSplit));
     if (kept < 1)
       throw new NablaError(where, `validationSplit ${validationSplit} leaves no samples to train on`);
+    if (kept < length) model.checkEvaluable(where);
     const { sampleWeight, classWeight } = options;
-    const names = model.heads('fit').flatMap(({ label, name }) => (label === undefined ? [] : [name]));
-    const data = weighted(where, taken, plain, names, sampleWeight, classWeight);
+    const data = weighted(where, taken, plain, sampleWeight, classWeight);
     // As in Keras: weights of classes count in training only.
-    const held = classWeight === undefined ? data : weighted(where, taken, plain, names, sampleWeight);
+    const held = classWeight === undefined ? data : weighted(where, taken, plain, sampleWeight);
     const validate = validationOf(model, taken, options, held, kept);
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
@@ -158,11 +159,11 @@ function weighted(
   where: string,
   taken: Taken,
   data: StepData,
-  names: readonly string[],
   sampleWeight: FitOptions['sampleWeight'],
   classWeight?: FitOptions['classWeight'],
 ): StepData {
   if (classWeight === undefined && sampleWeight === undefined) return data;
+  const { names } = data.slots.y;
   if (classWeight !== undefined && names.length !== 1) {
     throw new NablaError(
       where,
@@ -197,7 +198,7 @@ function validationOf(
   if (validationData === undefined)
     return kept === length ? undefined : { data, indices: ascending(length).subarray(kept) };
   const [x, y] = validationData;
-  const held = model.takeData(`${model.name}.fit.validationData`, taken, x, y, 'validation ');
+  const held = model.takeData(`${model.name}.fit.validationData`, taken, { x, y }, false, 'validation ');
   return { data: held, indices: ascending(held.x[0]!.length) };
 }
 
@@ -249,7 +250,7 @@ async function runEpochs(session: Session): Promise<History> {
   if (options.signal?.aborted && history.stopped === undefined && !control.stopping && reached < epochs)
     history.stopped = { epoch: reached, step: 0, ...session.trainer.random.capture() };
   // A fit that was stopped by a signal may go on later, with the weights as they are.
-  if (!options.signal?.aborted) session.trainer.group.useAverage();
+  if (!options.signal?.aborted) session.trainer.useAverage();
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
   history.seconds = (performance.now() - began) / 1000;
   reporter.end();

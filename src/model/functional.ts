@@ -135,6 +135,10 @@ export class Functional<O extends Nested<Tensor> = Tensor> extends Model<O> {
     return this.distinct;
   }
 
+  override get knowsInputs(): boolean {
+    return true;
+  }
+
   override get inputSlots(): Slots {
     return this.slots.inputs;
   }

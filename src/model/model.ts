@@ -1,4 +1,6 @@
 // Models: layers that are compiled, trained, evaluated and asked for predictions together; the base of all of them, and of one's own.
+
+import { collect } from '../collect.ts';
 import type { Samples } from '../data/samples.ts';
 import { engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
@@ -7,14 +9,18 @@ import type { Optimizer } from '../optimizers/optimizer.ts';
 import { getOptimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import type { BatchTensors } from './batch.ts';
 import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
 import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';
+import type { LogWriter } from './log.ts';
 import { Network } from './network.ts';
 import { Predictor } from './predictor.ts';
-import { type ModelData, slotsOf, Taken } from './slots.ts';
+import { labelSlots, type ModelData, slotsOf, Taken } from './slots.ts';
+import { type Batch, batchOf, Step, type StepContext, type StepLogs, tryStep } from './step.ts';
+import { checkCounts, type StepData } from './step-data.ts';
 import { type SummaryOptions, summaryText } from './summary.ts';
-import { checkCounts, type StepData, Trainer } from './trainer.ts';
+import { Trainer } from './trainer.ts';
 import { readWeights, writeWeights } from './weights.ts';
 
 /** What compile takes. */
@@ -36,6 +42,12 @@ export interface CompileOptions {
 export interface Compiled {
   readonly optimizer: Optimizer;
   readonly options: HeadOptions;
+}
+
+/** Samples and labels as they are given. */
+interface GivenData {
+  readonly x: ModelData;
+  readonly y?: ModelData | null | undefined;
 }
 
 /** Predictions in the place of a model's outputs. */
@@ -63,12 +75,28 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
   #heads: readonly Head[] | undefined;
   #trainer: Trainer | undefined;
   #predictor: Predictor | undefined;
+  readonly #tried = new Set<boolean>();
+
+  /**
+   * One training step of one's own, in the place of the built-in one: computes losses, changes weights with `step.minimize` or
+   * `step.applyGradients`, and returns what to report. It is traced once into the program that fit runs, so it is as fast as the built-in one.
+   *
+   * @example
+   * override trainStep({ x }: Batch, step: Step) {
+   *   const loss = step.minimize(() => mean(square(sub(this.apply(x, step), x))), { optimizer: this.mine });
+   *   return { loss };
+   * }
+   */
+  trainStep?(batch: Batch<Nested<Tensor>, Nested<Tensor>>, step: Step): StepLogs;
+
+  /** One evaluation step of one's own, for evaluate and validation; returns what to report. */
+  testStep?(batch: Batch<Nested<Tensor>, Nested<Tensor>>, step: Step): StepLogs;
 
   /** Sets how the model is trained. Call it again to start over with a new optimizer. */
   compile(options: CompileOptions): void {
     const { optimizer = 'rmsprop', loss, lossWeights, metrics } = options ?? {};
     const where = `${this.name}.compile`;
-    if (loss === undefined)
+    if (loss === undefined && this.trainStep === undefined)
       throw new NablaError(where, "loss is missing, expected a name such as 'meanSquaredError'");
     if (this.#trainer?.isBusy)
       throw new NablaError(where, 'the model is being trained or evaluated; await that call first');
@@ -90,9 +118,10 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     );
   }
 
-  /** @internal What it reports and minimises of each output; the model must be built. */
+  /** @internal What it reports and minimises of each output; the model must be built, unless it has its own step and no loss. */
   heads(where: string): readonly Head[] {
     const { options } = this.compiled(where);
+    if (options.loss === undefined && options.metrics === undefined) return [];
     this.#heads ??= headsOf(`${this.name}.compile`, this.outputSlots!, options);
     return this.#heads;
   }
@@ -131,21 +160,84 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
   }
 
   /** @internal Samples, labels and weights as steps read them, of a model that is built by them where it is not yet. */
-  takeData(
-    where: string,
-    taken: Taken,
-    x: ModelData,
-    y: ModelData | null | undefined,
-    prefix = '',
-  ): StepData {
-    const inputs = this.takeInputs(where, taken, x, `${prefix}x`);
-    if (this.outputSlots === undefined) this.ensureBuilt(...inputs.map(({ sampleShape }) => sampleShape));
-    const heads = this.heads(where).filter(({ label }) => label !== undefined);
-    const names = heads.map(({ name }) => name);
-    const labels = names.length === 0 ? [] : taken.samples(`${prefix}y`, y as ModelData, names);
-    checkCounts(where, inputs, labels);
-    this.ensureBuilt(...inputs.map(({ sampleShape }) => sampleShape));
-    return { x: inputs, y: labels, weights: labels.map(() => undefined) };
+  takeData(where: string, taken: Taken, given: GivenData, train: boolean, prefix = ''): StepData {
+    const custom = this.customStep(train);
+    if (!train) this.checkEvaluable(where);
+    // A step of one's own may take other data than call does: real images, where call takes noise.
+    const known = custom && !this.knowsInputs ? slotsOf(given.x, 'input') : this.inputSlots;
+    const x =
+      custom && !this.knowsInputs
+        ? taken.samples(`${prefix}x`, given.x, known!.names)
+        : this.takeInputs(where, taken, given.x, `${prefix}x`);
+    const shapes = x.map(({ sampleShape }) => sampleShape);
+    const { loss, metrics } = this.compiled(where).options;
+    const byCall = !custom || loss !== undefined || metrics !== undefined;
+    if (byCall && this.outputSlots === undefined) this.ensureBuilt(...shapes);
+    const slots = labelSlots(this.heads(where), this.outputSlots, custom ? given.y : undefined);
+    const y = slots.names.length === 0 ? [] : taken.samples(`${prefix}y`, given.y as ModelData, slots.names);
+    checkCounts(where, x, y);
+    if (byCall) this.ensureBuilt(...shapes);
+    const data = { x, y, weights: y.map(() => undefined), slots: { x: known ?? this.inputSlots!, y: slots } };
+    if (custom && !this.#tried.has(train)) {
+      // Layers make their weights as the step first calls them.
+      tryStep(data, (batch) => this.runStep(train, data, batch, 1));
+      this.#tried.add(train);
+    }
+    return data;
+  }
+
+  /** @internal Throws where there is neither a step of its own nor a loss to evaluate. */
+  checkEvaluable(where: string): void {
+    if (this.customStep(false) || this.trainStep === undefined || this.heads(where).length > 0) return;
+    throw new NablaError(
+      where,
+      'there is nothing to evaluate, got a model with a trainStep but neither testStep nor loss; give it one of them',
+    );
+  }
+
+  /** @internal Has it a step of its own? */
+  customStep(train: boolean): boolean {
+    return (train ? this.trainStep : this.testStep) !== undefined;
+  }
+
+  /** @internal Calls its own step, in a trace. */
+  runStep(
+    train: boolean,
+    data: StepData,
+    batch: BatchTensors,
+    size: number,
+    log?: LogWriter,
+    update: StepContext['update'] = () => {},
+  ): void {
+    const where = `${this.name}.${train ? 'trainStep' : 'testStep'}`;
+    const { optimizer } = this.compiled(where);
+    const { y, weights } = batch;
+    const [heads, outputs, model] = [this.heads(where), this.outputSlots, this];
+    const context = {
+      where,
+      model,
+      heads,
+      outputs,
+      y,
+      weights,
+      size,
+      training: train,
+      optimizer,
+      log,
+      update,
+    };
+    const step = new Step(context);
+    const seen = batchOf(
+      where,
+      { slots: data.slots.x, tensors: batch.x },
+      { slots: data.slots.y, tensors: y },
+      size,
+    );
+    const { result, metrics } = collect(() =>
+      train ? this.trainStep!(seen, step) : this.testStep!(seen, step),
+    );
+    step.report(Object.fromEntries(metrics));
+    step.finish(result);
   }
 
   /**
@@ -162,7 +254,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     this.compiled('evaluate');
     const taken = new Taken(where);
     try {
-      const data = this.takeData(where, taken, x, y);
+      const data = this.takeData(where, taken, { x, y }, false);
       return await this.trainer('evaluate').evaluate(data, options);
     } finally {
       taken.dispose();
@@ -175,7 +267,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     this.compiled('trainOnBatch');
     const taken = new Taken(where);
     try {
-      const data = this.takeData(where, taken, x, y);
+      const data = this.takeData(where, taken, { x, y }, true);
       return await this.trainer('trainOnBatch').trainOnBatch(data);
     } finally {
       taken.dispose();

@@ -8,7 +8,7 @@ import { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
 import type { Variable } from '../variable.ts';
 import { distinctNames, inOrder, type Slots } from './slots.ts';
-import { layersIn, nameLayers, traceOutputs } from './tracking.ts';
+import { layersIn, nameLayers, traceOutputs, variablesIn } from './tracking.ts';
 
 /** Options of models. */
 export interface ModelOptions {
@@ -47,6 +47,11 @@ export abstract class Network<O extends Nested<Tensor> = Tensor> extends Layer<O
     return layersIn(this);
   }
 
+  /** @internal Was it described with its inputs, so that all data are to fit them? */
+  get knowsInputs(): boolean {
+    return false;
+  }
+
   /** @internal Its inputs by place and name; undefined until they are known. */
   get inputSlots(): Slots | undefined {
     return this.#inputs;
@@ -72,15 +77,17 @@ export abstract class Network<O extends Nested<Tensor> = Tensor> extends Layer<O
     return this.inputShapes?.[0];
   }
 
-  /** All weights: the model's own, then layer by layer. */
+  /** All weights: the model's own and variables in its fields, then layer by layer. */
   override get weights(): readonly Variable<'float32'>[] {
-    return [...new Set([...super.weights, ...this.layers.flatMap(({ weights }) => weights)])];
+    const inLayers = this.layers.flatMap(({ weights }) => weights);
+    return [...new Set([...super.weights, ...variablesIn(this), ...inLayers])];
   }
 
   override get trainableWeights(): readonly Variable<'float32'>[] {
     if (!this.trainable) return [];
     const inLayers = this.layers.flatMap(({ trainableWeights }) => trainableWeights);
-    return [...new Set([...super.trainableWeights, ...inLayers])];
+    const own = variablesIn(this).filter((variable) => variable.trainable);
+    return [...new Set([...super.trainableWeights, ...own, ...inLayers])];
   }
 
   /** Whether optimizers change the weights. Setting it sets it for all layers. */
@@ -153,9 +160,10 @@ export abstract class Network<O extends Nested<Tensor> = Tensor> extends Layer<O
 
   private checkOutputs(outputs: unknown): void {
     const parts = isTensor(outputs) || !(Array.isArray(outputs) || isRecord(outputs)) ? [outputs] : outputs;
-    const bad = Object.values(parts as object).find((part) => !isTensor(part) || (part as Tensor).rank === 0);
-    if (bad === undefined) return;
-    const got = isTensor(bad) ? String(bad) : describe(bad);
+    const values: unknown[] = Object.values(parts as object);
+    const at = values.findIndex((part) => !(part instanceof Tensor) || part.rank === 0);
+    if (at < 0) return;
+    const got = values[at] instanceof Tensor ? String(values[at]) : describe(values[at]);
     throw new NablaError(
       this.name,
       `call() gave no batch, got ${got}, expected a tensor with a batch dimension, or an array or record of them`,

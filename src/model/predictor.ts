@@ -10,7 +10,7 @@ import { type Shape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { empty, trace, valueOf } from '../trace.ts';
 import type { Variable } from '../variable.ts';
-import { checkHome } from './trainer.ts';
+import { checkHome } from './step-data.ts';
 
 /** A model's layers as one function of its inputs in order, which gives its outputs in order. */
 export type ModelCall = (inputs: readonly Tensor[], training: boolean) => readonly Tensor[];

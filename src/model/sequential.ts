@@ -58,6 +58,10 @@ export class Sequential extends Model {
     return known ?? (first && [first]);
   }
 
+  override get knowsInputs(): boolean {
+    return true;
+  }
+
   override get inputSlots(): Slots {
     return { structure: 'one', names: ['input'] };
   }

@@ -3,6 +3,7 @@ import { asSamples, type SampleData, Samples } from '../data/samples.ts';
 import { NablaError, unknownName } from '../errors.ts';
 import { isRecord, type Nested, type Structure } from '../nested.ts';
 import { Tensor } from '../tensor.ts';
+import type { Head } from './heads.ts';
 
 /** Data for a model: samples for its only input or output, an array of them in order, or a record of them by name. */
 export type ModelData = Nested<SampleData>;
@@ -62,6 +63,18 @@ export function inOrder<T>(where: string, what: string, data: Nested<T>, names: 
     where,
     `wrong number of arrays in ${what}, got ${list.length}, expected ${names.length} (${names.join(', ')})`,
   );
+}
+
+/** The slots of labels: of those outputs that have a loss or metrics; else as they are given. */
+export function labelSlots(
+  heads: readonly Head[],
+  outputs: Slots | undefined,
+  given: ModelData | null | undefined,
+): Slots {
+  const names = heads.flatMap(({ label, name }) => (label === undefined ? [] : [name]));
+  if (names.length === 0 && given !== undefined && given !== null) return slotsOf(given, 'y');
+  const structure = outputs?.structure ?? 'one';
+  return { structure: typeof structure === 'string' ? structure : names, names };
 }
 
 /** Samples that a call reads, and what it made of them to be freed when it is done. */

@@ -1,27 +1,43 @@
-// How a model finds its layers among its fields, names them, and learns what it gives for inputs of some shapes.
+// How a model finds its layers and variables in its fields, names them, and learns what it gives for inputs of some shapes.
 import { stopRecording } from '../autodiff.ts';
+import { collect } from '../collect.ts';
 import { NablaError } from '../errors.ts';
 import { Layer } from '../layers/layer.ts';
 import { isRecord } from '../nested.ts';
 import { Graph } from '../program/graph.ts';
-import { collectPenalties } from '../regularizers.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { trace } from '../trace.ts';
+import { Variable } from '../variable.ts';
+
+/** Visits what an object's fields hold, alone or in arrays and records; `visit` says whether that was what is looked for. */
+function search(owner: object, visit: (value: unknown) => boolean): void {
+  const seen = new Set<unknown>();
+  const look = (value: unknown): void => {
+    if (visit(value) || seen.has(value) || !(Array.isArray(value) || isRecord(value))) return;
+    seen.add(value);
+    for (const item of Object.values(value)) look(item);
+  };
+  for (const value of Object.values(owner)) look(value);
+}
 
 /** The layers in an object's fields, alone or in arrays and records, each once. */
 export function layersIn(owner: object): Layer[] {
   const found = new Set<Layer>();
-  const seen = new Set<unknown>();
-  const search = (value: unknown): void => {
-    if (value instanceof Layer) {
-      if (value !== owner) found.add(value);
-    } else if ((Array.isArray(value) || isRecord(value)) && !seen.has(value)) {
-      seen.add(value);
-      for (const item of Object.values(value)) search(item);
-    }
-  };
-  for (const value of Object.values(owner)) search(value);
+  search(owner, (value) => {
+    if (value instanceof Layer && value !== owner) found.add(value);
+    return value instanceof Layer;
+  });
+  return [...found];
+}
+
+/** The float32 variables in an object's fields, alone or in arrays and records, each once. */
+export function variablesIn(owner: object): Variable<'float32'>[] {
+  const found = new Set<Variable<'float32'>>();
+  search(owner, (value) => {
+    if (value instanceof Variable && value.dtype === 'float32') found.add(value as Variable<'float32'>);
+    return value instanceof Variable;
+  });
   return [...found];
 }
 
@@ -56,6 +72,6 @@ export function traceOutputs<T>(inputShapes: readonly Shape[], call: (inputs: re
       });
       return call(inputs);
     });
-  // No gradient is to pass here, and no loss is being computed.
-  return collectPenalties(() => stopRecording(body)).result;
+  // No gradient is to pass here, and what layers add to a loss goes nowhere.
+  return collect(() => stopRecording(body)).result;
 }

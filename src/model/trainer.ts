@@ -5,36 +5,21 @@ import { NablaError } from '../errors.ts';
 import { isStreaming } from '../metrics/metric.ts';
 import type { Nested } from '../nested.ts';
 import { drawFrom } from '../ops/random.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { counterIndex, logRows, settle, TrainingMemory } from './arena.ts';
+import { type BatchSpec, bindSource } from './batch.ts';
 import type { EvaluateOptions } from './fit.ts';
 import { TrainerRandom } from './generator.ts';
-import { ParameterGroup } from './group.ts';
+import { type OptimizerState, ParameterGroup } from './group.ts';
 import type { Head } from './heads.ts';
 import type { Logs } from './history.ts';
 import { type LogEntry, RunningMean, type Slice } from './log.ts';
 import { type Compiled, checkCount, type Model } from './model.ts';
-import { bindSource, type StepProgram, type StepSpec, stepProgram } from './programs.ts';
-
-/** Samples, labels and weights that steps read from. */
-export interface StepData {
-  /** One for each input. */
-  readonly x: readonly Samples[];
-  /** One for each output that has a loss or metrics. */
-  readonly y: readonly Samples[];
-  /** For each of the labels, float32 `[samples]` where its samples are weighted. */
-  readonly weights: readonly (Tensor | undefined)[];
-}
-
-/** Which samples, in which order, in what batches. */
-export interface Order {
-  /** int32 indices of samples. */
-  readonly storage: Storage;
-  /** How many there are. */
-  readonly count: number;
-  readonly batchSize: number;
-}
+import { customProgram, type StepProgram, type StepSpec, stepProgram } from './programs.ts';
+import { ascending, checkHome, type Order, type StepData } from './step-data.ts';
+import { applyGradients, countStep } from './update.ts';
 
 // A slice of steps between two looks at the event loop, in milliseconds: about ten a second.
 const sliceMs = 100;
@@ -49,9 +34,11 @@ export class Trainer {
   /** What is reported of every step. */
   readonly entries: readonly LogEntry[];
   readonly memory: TrainingMemory;
-  /** The weights that are trained, and the optimizer's state. */
-  readonly group: ParameterGroup;
   readonly random: TrainerRandom;
+  private readonly groups = new Map<Optimizer, ParameterGroup>();
+  // The states of optimizers in the trainer that this one took the place of.
+  private readonly inherited: ReadonlyMap<Optimizer, OptimizerState>;
+  private readonly compiled: Compiled;
   private readonly model: Model<Nested<Tensor>>;
   private readonly heads: readonly Head[];
   private readonly programs = new Map<string, StepProgram>();
@@ -70,22 +57,65 @@ export class Trainer {
   ) {
     this.engine = engine;
     this.model = model;
+    this.compiled = compiled;
     this.heads = heads;
     this.entries = entriesOf(heads);
     const { weights } = model;
     const trained = new Set<Variable>(model.trainableWeights);
-    const state = former?.engine.closed === false ? former.group.readState() : undefined;
-    const { optimizer } = compiled;
-    settle(engine, weights, trained, (weight) => optimizer.groupOf(weight));
+    this.inherited = former?.engine.closed === false ? former.optimizerState() : new Map();
+    settle(engine, weights, trained, (weight) => compiled.optimizer.groupOf(weight));
     this.weights = weights;
     this.places = weights.map((weight) => weight.memory('fit').storage);
     this.frozen = this.trainedNames();
     this.memory = new TrainingMemory(engine);
-    const counter = { storage: this.memory.counters, byteOffset: counterIndex.step * 4 };
-    const changed = weights.filter((weight) => trained.has(weight));
-    this.group = new ParameterGroup(engine, optimizer, changed, counter);
-    if (state !== undefined) this.group.writeState(state);
     this.random = new TrainerRandom(engine, former?.random);
+  }
+
+  /** The weights that are trained, and the state of the optimizer that the model was compiled with. */
+  get group(): ParameterGroup {
+    const { optimizer } = this.compiled;
+    return this.groups.get(optimizer) ?? this.groupOf(optimizer, this.model.trainableWeights);
+  }
+
+  /** The state of each optimizer that was used, copied; of weights that are frozen now, what it was when they were trained. */
+  optimizerState(): ReadonlyMap<Optimizer, OptimizerState> {
+    const all = new Map(this.inherited);
+    for (const [optimizer, group] of this.groups) {
+      const { step, states } = group.readState();
+      all.set(optimizer, { step, states: new Map([...(all.get(optimizer)?.states ?? []), ...states]) });
+    }
+    return all;
+  }
+
+  /** An optimizer's weights and state, made when it is first used. */
+  private groupOf(optimizer: Optimizer, variables: readonly Variable<'float32'>[]): ParameterGroup {
+    const where = `${this.model.name}.trainStep`;
+    const known = this.groups.get(optimizer);
+    if (known !== undefined) {
+      const same = new Set<Variable>(known.segments.map(({ variable }) => variable));
+      if (same.size === variables.length && variables.every((variable) => same.has(variable))) return known;
+      throw new NablaError(
+        where,
+        `${optimizer.name} changed other weights before, got ${variables.length}, expected the same ${same.size}; ` +
+          'make an optimizer for each set of weights',
+      );
+    }
+    const mine = new Set<Variable>(this.weights);
+    const strange = variables.find((variable) => !mine.has(variable));
+    if (strange !== undefined) {
+      throw new NablaError(
+        where,
+        `${strange.name} is no weight of the model, expected one of a layer or variable in its fields; keep it in a field`,
+      );
+    }
+    // Of the model's own optimizer steps are counted with the batches.
+    const counter = { storage: this.memory.counters, byteOffset: counterIndex.step * 4 };
+    const own = optimizer === this.compiled.optimizer ? counter : undefined;
+    const group = new ParameterGroup(this.engine, optimizer, variables, own);
+    const state = this.inherited.get(optimizer);
+    if (state !== undefined) group.writeState(state);
+    this.groups.set(optimizer, group);
+    return group;
   }
 
   /** Must it be made anew: the backend changed, layers were frozen or thawed, or weights came, went or moved? */
@@ -144,7 +174,7 @@ export class Trainer {
     let perSlice = 4;
     while (done < steps && !signal?.aborted) {
       const wanted = Math.min(perSlice, steps - done, logRows);
-      if (train) this.group.writeRates(wanted, 1);
+      for (const [group, uses] of program.uses) group.writeRates(wanted, uses);
       const began = performance.now();
       const run = program.executable.start(inputs, [], wanted);
       const abort = () => run.stop();
@@ -178,7 +208,7 @@ export class Trainer {
     const rest = order.count - full * order.batchSize;
     if (rest === 0) return 0;
     const program = this.program(train, data, rest, rest);
-    if (train) this.group.writeRates(1, 1);
+    for (const [group, uses] of program.uses) group.writeRates(1, uses);
     this.writeCounters(0, 0);
     const inputs = this.inputsOf(data, order, full * order.batchSize);
     try {
@@ -251,19 +281,11 @@ export class Trainer {
     let program = this.programs.get(key);
     if (program === undefined || program.executable.stale) {
       program?.executable.unload();
-      const spec: StepSpec = {
-        call: (inputs, training) => this.model.outputsOf(inputs, training),
-        heads: this.heads,
-        weights: this.group.segments.map(({ variable }) => variable),
-        batchSize,
-        orderLength,
-        x,
-        y,
-        weighted,
-        memory: this.memory,
-      };
+      const source = { batchSize, orderLength, x, y, weighted, memory: this.memory };
       program = drawFrom(this.random.state, () =>
-        stepProgram(this.engine, spec, train ? this.group : undefined),
+        this.model.customStep(train)
+          ? this.customProgram(train, source, data)
+          : this.builtInProgram(train, source),
       );
       if (this.programs.size >= maxPrograms) {
         const [oldest, former] = this.programs.entries().next().value!;
@@ -275,11 +297,46 @@ export class Trainer {
     return program;
   }
 
+  private builtInProgram(train: boolean, source: BatchSpec): StepProgram {
+    const spec: StepSpec = {
+      ...source,
+      call: (inputs, training) => this.model.outputsOf(inputs, training),
+      heads: this.heads,
+      weights: this.model.trainableWeights,
+    };
+    return stepProgram(this.engine, spec, train ? this.group : undefined);
+  }
+
+  private customProgram(train: boolean, source: BatchSpec, data: StepData): StepProgram {
+    return customProgram(this.engine, source, (graph, batch, log) => {
+      const uses = new Map<ParameterGroup, number>();
+      this.model.runStep(train, data, batch, source.batchSize, log, (optimizer, gradients) => {
+        const group = this.groupOf(optimizer, [...gradients.keys()]);
+        const use = uses.get(group) ?? 0;
+        uses.set(group, use + 1);
+        const ordered = group.segments.map(({ variable }) => gradients.get(variable)!);
+        applyGradients(graph, this.memory, group, ordered, use);
+        countStep(graph, group);
+      });
+      return uses;
+    });
+  }
+
   private inputsOf(data: StepData, order: Order, firstSample: number): Bound[] {
     const [x, y] = [data.x, data.y].map((list) => list.map(({ tensor }) => tensor)) as [Tensor[], Tensor[]];
     for (const tensor of [...x, ...y]) checkHome(this.model.name, this.engine, tensor);
     const bound = { storage: order.storage, byteOffset: firstSample * 4 };
     return bindSource({ x, y, order: bound, weights: data.weights });
+  }
+
+  /** The gradients of the last step, as the optimizers got them but for a global norm. */
+  readGradients(): Map<Variable<'float32'>, Float32Array> {
+    return new Map([...this.groups.values()].flatMap((group) => [...group.readGradients()]));
+  }
+
+  /** Puts the averages of weights in their place, where optimizers keep them. */
+  useAverage(): void {
+    for (const group of this.groups.values()) group.useAverage();
   }
 
   private writeCounters(cursor: number, logRow: number): void {
@@ -299,7 +356,7 @@ export class Trainer {
   dispose(): void {
     for (const { executable } of this.programs.values()) executable.unload();
     this.programs.clear();
-    this.group.dispose();
+    for (const group of this.groups.values()) group.dispose();
     this.memory.dispose();
     this.random.dispose();
   }
@@ -314,34 +371,4 @@ function entriesOf(heads: readonly Head[]): LogEntry[] {
     ...numbers,
     ...metrics.map((metric) => ({ name: metric.name, metric: isStreaming(metric) ? metric : undefined })),
   ];
-}
-
-/** Throws unless the tensor lies in the memory of this engine: a handle means something else on another one. */
-export function checkHome(where: string, engine: Engine, tensor: Tensor): void {
-  const home = tensor.memory(where).storage.engine;
-  if (home === engine) return;
-  throw new NablaError(
-    where,
-    `data and model lie on two backends, got ${tensor} on ${home.backend.info.name}, expected it on ` +
-      `${engine.backend.info.name}; make it anew after setBackend(), or copy it with tensor(await t.data(), t.shape)`,
-  );
-}
-
-/** 0, 1, ... `count - 1`. */
-export function ascending(count: number): Int32Array<ArrayBuffer> {
-  return Int32Array.from({ length: count }, (_, i) => i);
-}
-
-/** Throws unless there are as many labels as samples in all inputs and outputs, and some. */
-export function checkCounts(where: string, x: readonly Samples[], y: readonly Samples[]): void {
-  const { length } = x[0]!;
-  const odd = x.find((each) => each.length !== length);
-  if (odd !== undefined)
-    throw new NablaError(where, `inputs differ in length, got ${length} and ${odd.length} samples`);
-  const labels = y.find((each) => each.length !== length) ?? y[0];
-  if (length > 0 && (labels === undefined || labels.length === length)) return;
-  throw new NablaError(
-    where,
-    `got ${length} samples and ${labels?.length ?? 0} labels, expected the same number, at least one`,
-  );
 }

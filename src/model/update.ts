@@ -70,6 +70,22 @@ export function applyGradients(
   }
 }
 
+/** Counts that a group was applied, where that is not counted with the batches. */
+export function countStep(graph: Graph, group: ParameterGroup): void {
+  const counter = graph.external(group.counter, [1], 'int32');
+  graph.addEffect({
+    kernel: 'map',
+    outputs: [counter],
+    inputs: [counter],
+    attributes: [],
+    micro: [
+      { op: 'constantInt', args: [1] },
+      { op: 'addInt', args: [0, 1] },
+    ],
+    where: group.optimizer.name,
+  });
+}
+
 /** Memory as a tensor of the trace: ops on it read what is there when they run. */
 function external(graph: Graph, storage: object, shape: Shape, offset = 0): Tensor {
   const value = graph.external({ storage, byteOffset: offset * 4 }, shape, 'float32');

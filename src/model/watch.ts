@@ -2,7 +2,7 @@
 import type { Samples } from '../data/samples.ts';
 import { NablaError } from '../errors.ts';
 import type { Slice } from './log.ts';
-import type { StepData } from './trainer.ts';
+import type { StepData } from './step-data.ts';
 
 /** Bytes as they come train badly: the first layer meets numbers up to 255. */
 export function warnUnnormalised(inputs: readonly Samples[]): void {

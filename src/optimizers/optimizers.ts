@@ -265,10 +265,15 @@ export type OptimizerName = keyof typeof factories;
 /** An optimizer, or the name of one with its defaults. */
 export type OptimizerLike = OptimizerName | Optimizer | (string & {});
 
+/** @internal Is it an optimizer that can update weights? */
+export function isOptimizer(value: unknown): value is FlatOptimizer | ComposedOptimizer {
+  return value instanceof FlatOptimizer || value instanceof ComposedOptimizer;
+}
+
 /** The optimizer that a name or object means. */
 export function getOptimizer(where: string, like: OptimizerLike): Optimizer {
   if (typeof like === 'string') return resolveName<() => Optimizer>(where, 'optimizer', like, factories)();
-  if (like instanceof FlatOptimizer || like instanceof ComposedOptimizer) return like;
+  if (isOptimizer(like)) return like;
   if (like instanceof Optimizer)
     throw new NablaError(
       where,

@@ -3,7 +3,7 @@ import type { Samples } from '../data/samples.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { type ModelData, Taken } from '../model/slots.ts';
-import type { Nested } from '../nested.ts';
+import { type Nested, nest } from '../nested.ts';
 import { Philox } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkLeast, takeRows } from './rows.ts';
@@ -75,7 +75,8 @@ export async function findLearningRate(
   const before = optimizer.learningRate;
   let start: Float32Array[] | undefined;
   try {
-    const data = model.takeData(where, taken, x, y);
+    const data = model.takeData(where, taken, { x, y }, true);
+    const { slots } = data;
     const { length } = data.x[0]!;
     if (length === 0) throw new NablaError(where, 'got no samples, expected at least one');
     start = model.getWeights();
@@ -92,7 +93,8 @@ export async function findLearningRate(
       optimizer.learningRate = rate;
       let loss: number;
       try {
-        loss = (await model.trainOnBatch(inputs, labels)).loss!;
+        loss = (await model.trainOnBatch(nest(slots.x.structure, inputs), nest(slots.y.structure, labels)))
+          .loss!;
       } finally {
         for (const samples of [...inputs, ...labels]) samples.dispose();
       }

@@ -142,7 +142,7 @@ export class TrainingWatch implements Callback {
   private weights(): WeightStatistics[] {
     const normOf = (values: Float32Array) =>
       Math.sqrt(values.reduce((total, value) => total + value * value, 0));
-    const gradients = this.model.trainer('watchTraining').group.readGradients();
+    const gradients = this.model.trainer('watchTraining').readGradients();
     return [...gradients].map(([weight, gradient]) => ({
       name: weight.name,
       norm: normOf(weight.dataSync() as Float32Array),
