@@ -2,13 +2,18 @@
 import assert from 'node:assert/strict';
 import {
   add,
+  type Batch,
   cast,
   constraints,
   equal,
+  Model,
   mul,
   optimizers,
+  type Step,
   sign,
   sub,
+  sum,
+  type Tensor,
   tensor,
   type Variable,
   where,
@@ -18,7 +23,7 @@ import { Taken } from '../src/model/slots.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { fixture, modelBackends, oneBackend, twoBackends } from './support/fixtures.ts';
-import { allWeights, noLabels, type ProbeWeight, probeModel } from './support/probe.ts';
+import { allWeights, noLabels, ProbeLayer, type ProbeWeight, probeModel } from './support/probe.ts';
 
 type Factory = (options: optimizers.OptimizerOptions) => optimizers.Optimizer;
 
@@ -184,6 +189,46 @@ describeBackends(
         step({ weight, states: { count: weight } }),
         /gave a bad count, got .*, expected float32\[\]/,
       );
+    });
+  },
+  twoBackends,
+);
+
+/** Two probes, each with an optimizer of its own. */
+class Both extends Model {
+  left = new ProbeLayer(weights(false));
+  right = new ProbeLayer(weights(false));
+  first = lamb({ learningRate: 0.01, gradientAccumulationSteps: 3, weightDecay: 0.1 });
+  second = adam({ learningRate: 0.01, useEma: true, emaMomentum: 0.5, excludeFromWeightDecay: 'bias' });
+
+  override call(x: Tensor): Tensor {
+    return add(this.left.apply(x), this.right.apply(x));
+  }
+
+  override trainStep({ x }: Batch, step: Step) {
+    const loss = step.minimize(() => sum(this.left.apply(x)), { of: this.left, optimizer: this.first });
+    step.minimize(() => sum(this.right.apply(x)), { of: this.right, optimizer: this.second });
+    return { loss };
+  }
+}
+
+describeBackends(
+  "optimizers in a step of one's own",
+  () => {
+    it('do what they do alone', async () => {
+      const both = new Both();
+      both.compile({ optimizer: 'sgd' });
+      const fitting = { batchSize: 1, shuffle: false, verbose: 0 } as const;
+      await both.fit(tensor(gradients), undefined, fitting);
+      const size = 68;
+      const found = both.getWeights().flatMap((weight) => [...weight]);
+      for (const [i, optimizer] of [both.first, both.second].entries()) {
+        const alone = probeModel(weights(false), optimizer);
+        await alone.fit(tensor(gradients), noLabels(10), fitting);
+        close(found.slice(i * size, (i + 1) * size), allWeights(alone), tolerance);
+        alone.dispose();
+      }
+      both.dispose();
     });
   },
   twoBackends,

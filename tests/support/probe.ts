@@ -15,7 +15,7 @@ export interface ProbeWeight {
 }
 
 /** The output is the inner product of input and weights, one after the other. */
-class ProbeLayer extends Layer {
+export class ProbeLayer extends Layer {
   readonly kind = 'probe';
   private readonly specs: readonly ProbeWeight[];
   private variables: Variable<'float32'>[] = [];
