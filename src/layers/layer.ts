@@ -34,14 +34,11 @@ export interface CallContext {
   readonly training: boolean;
 }
 
-/** @internal A layer, for those who look at what it gives. */
-export type Observed = Pick<Layer<Nested<Tensor>>, 'name' | 'kind' | 'weights'>;
-
 // What looks at the outputs of layers as they are called.
-const observers: ((layer: Observed, output: Tensor) => void)[] = [];
+const observers: ((layer: Layer, output: Tensor) => void)[] = [];
 
 /** @internal Runs `body` and shows `observer` the output of every layer that is called meanwhile. */
-export function observeOutputs<T>(observer: (layer: Observed, output: Tensor) => void, body: () => T): T {
+export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => void, body: () => T): T {
   observers.push(observer);
   try {
     return body();
@@ -205,7 +202,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
       this.calledShape ??= outputs[0]?.shape.slice(1);
       if (this.activityRegularizer !== undefined)
         for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
-      for (const each of outputs) observers.at(-1)?.(this, each);
+      for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
       return output;
     });
   }

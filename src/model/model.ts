@@ -20,6 +20,7 @@ import { labelSlots, type ModelData, slotsOf, Taken } from './slots.ts';
 import { type Batch, batchOf, Step, type StepContext, type StepLogs, tryStep } from './step.ts';
 import { checkCounts, type StepData } from './step-data.ts';
 import { type SummaryOptions, summaryText } from './summary.ts';
+import { checkTracked } from './tracking.ts';
 import { Trainer } from './trainer.ts';
 import { readWeights, writeWeights } from './weights.ts';
 
@@ -180,7 +181,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     const data = { x, y, weights: y.map(() => undefined), slots: { x: known ?? this.inputSlots!, y: slots } };
     if (custom && !this.#tried.has(train)) {
       // Layers make their weights as the step first calls them.
-      tryStep(data, (batch) => this.runStep(train, data, batch, 1));
+      checkTracked(this, () => tryStep(data, (batch) => this.runStep(train, data, batch, 1)));
       this.#tried.add(train);
     }
     return data;

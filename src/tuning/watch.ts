@@ -1,7 +1,7 @@
 // A callback that watches gradients and activations, and warns of units that are dead and gradients that explode.
 import type { Samples } from '../data/samples.ts';
 import { describe, NablaError } from '../errors.ts';
-import { type Observed, observeOutputs } from '../layers/layer.ts';
+import { type Layer, observeOutputs } from '../layers/layer.ts';
 import type { Callback } from '../model/callbacks.ts';
 import type { Model } from '../model/model.ts';
 import { type ModelData, Taken } from '../model/slots.ts';
@@ -173,7 +173,7 @@ export class TrainingWatch implements Callback {
 }
 
 /** Layers behind one whose units are dead would be told of again, and so would models that end with it. */
-function canDie(layer: Observed): boolean {
+function canDie(layer: Layer): boolean {
   if ('layers' in layer) return false;
   return layer.weights.length > 0 || /activation|relu/i.test(layer.kind);
 }
