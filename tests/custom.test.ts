@@ -561,6 +561,25 @@ describeBackends(
       await assert.rejects(unlabelled.evaluate(data), says('unlabelled.testStep', 'weights do not change'));
     });
 
+    it('layers that are in no field, unless they are frozen', () => {
+      const outside = layers.dense({ units: 2, name: 'outside' });
+      class Forgetful extends Model {
+        override call(input: Tensor): Tensor {
+          return outside.apply(input);
+        }
+      }
+      assert.throws(
+        () => new Forgetful().predictOnBatch(clusters(8).x),
+        says(
+          'forgetful',
+          'outside is called but is in no field, got outside/kernel',
+          'keep the layer in a field',
+        ),
+      );
+      outside.trainable = false;
+      assert.deepEqual(new Forgetful().predictOnBatch(clusters(8).x).shape, [8, 2]);
+    });
+
     it('calls, losses and metrics that give no tensors', async () => {
       class Odd extends Model {
         give: (x: Tensor) => unknown;

@@ -36,6 +36,19 @@ export interface CallContext {
   readonly training: boolean;
 }
 
+// What looks at the outputs of layers as they are called.
+const observers: ((layer: Layer, output: Tensor) => void)[] = [];
+
+/** @internal Runs `body` and shows `observer` the output of every layer that is called meanwhile. */
+export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => void, body: () => T): T {
+  observers.push(observer);
+  try {
+    return body();
+  } finally {
+    observers.pop();
+  }
+}
+
 /** What a weight is made from. */
 export interface WeightSpec {
   readonly name: string;
@@ -210,6 +223,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
       this.calledShape ??= outputs[0]?.shape.slice(1);
       if (this.activityRegularizer !== undefined)
         for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
+      for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
       return output;
     });
   }

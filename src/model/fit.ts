@@ -2,10 +2,9 @@
 import { describe, NablaError } from '../errors.ts';
 import { isRecord, type Nested } from '../nested.ts';
 import { fromArray } from '../ops/creation.ts';
-import { generatorState, hostRandom, restoreHostRandom } from '../ops/random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback } from './callbacks.ts';
-import { type Control, makeControl, randomStates, stepsToStop } from './control.ts';
+import { type Control, makeControl, stepsToStop } from './control.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
 import type { Slice } from './log.ts';
 import { checkCount, type Model } from './model.ts';
@@ -46,7 +45,7 @@ export interface FitOptions {
   /** Ends the fit after the step that it is in; `history.stopped` then says where. */
   signal?: AbortSignal;
   /** Goes on where a former fit was stopped: its `history.stopped`. The loss of that epoch is then the mean over the steps left. */
-  resume?: FitPosition;
+  resume?: FitPosition | undefined;
 }
 
 /** What evaluate takes beside samples and labels. */
@@ -103,7 +102,7 @@ export async function runFit(
         order: trainer.orderOf(validate.indices, Math.min(size, validate.indices.length)),
       };
       if (validation) taken.own({ dispose: () => validation.order.storage.release() });
-      const control = makeControl(model, options);
+      const control = makeControl(model, trainer, options);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
       const indices = ascending(kept);
@@ -230,7 +229,9 @@ async function runEpochs(session: Session): Promise<History> {
   }
   // Aborted before an epoch began: that is where to go on.
   if (options.signal?.aborted && history.stopped === undefined && !control.stopping && reached < epochs)
-    history.stopped = { epoch: reached, step: 0, ...randomStates() };
+    history.stopped = { epoch: reached, step: 0, ...session.trainer.random.capture() };
+  // A fit that was stopped by a signal may go on later, with the weights as they are.
+  if (!options.signal?.aborted) session.trainer.useAverage();
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
   history.seconds = (performance.now() - began) / 1000;
   reporter.end();
@@ -247,11 +248,11 @@ async function runEpoch(
   const { epochs = 1, callbacks = [], shuffle = true } = options;
   if (resume !== undefined) {
     checkResume(`${session.model.name}.fit`, resume, Math.ceil(indices.length / batchSize));
-    restoreRandom(resume);
+    trainer.random.restore(resume);
   }
-  const shuffleState = hostRandom().state;
+  const shuffleState = trainer.random.shuffle.state;
   const sequence = indices.slice();
-  if (shuffle) hostRandom().shuffle(sequence);
+  if (shuffle) trainer.random.shuffle.shuffle(sequence);
   const order = trainer.orderOf(sequence, Math.min(batchSize, indices.length));
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
@@ -294,7 +295,7 @@ async function runEpoch(
   }
   if (completed < total) {
     if (options.signal?.aborted)
-      history.stopped = { epoch, step: completed, ...randomStates(), shuffle: shuffleState };
+      history.stopped = { epoch, step: completed, ...trainer.random.capture(), shuffle: shuffleState };
     reporter.breakOff(completed);
     return undefined;
   }
@@ -317,10 +318,4 @@ function checkResume(where: string, resume: FitPosition, steps: number): void {
     `bad resume, got step ${step} of epoch ${epoch}, expected a step in [0, ${steps}]; ` +
       "pass a former fit's history.stopped, with the same data and batchSize",
   );
-}
-
-function restoreRandom({ shuffle, random }: FitPosition): void {
-  restoreHostRandom(shuffle);
-  const { storage, byteOffset } = generatorState().memory('resume');
-  storage.engine.backend.write(storage.handle, byteOffset, Int32Array.from(random));
 }

@@ -5,7 +5,8 @@ import type { Samples } from '../data/samples.ts';
 import { engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
 import { type Nested, nest } from '../nested.ts';
-import { getOptimizer, type Optimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { getOptimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
 import { captureTraining, restoreTraining, type TrainingState } from '../saving/progress.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -20,6 +21,7 @@ import { labelSlots, type ModelData, slotsOf, Taken } from './slots.ts';
 import { type Batch, batchOf, Step, type StepContext, type StepLogs, tryStep } from './step.ts';
 import { checkCounts, type StepData } from './step-data.ts';
 import { type SummaryOptions, summaryText } from './summary.ts';
+import { checkTracked } from './tracking.ts';
 import { Trainer } from './trainer.ts';
 import { readWeights, writeWeights } from './weights.ts';
 
@@ -142,6 +144,12 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     return this.#trainer;
   }
 
+  /** @internal Forgets the optimizer's state: training begins anew, with the weights as they are. */
+  resetTraining(): void {
+    this.#trainer?.dispose();
+    this.#trainer = undefined;
+  }
+
   /** @internal Samples for the inputs; builds the model for them, or checks that they fit. */
   takeInputs(where: string, taken: Taken, data: ModelData, what = 'x'): Samples[] {
     const slots = this.inputSlots ?? slotsOf(data, 'input');
@@ -180,7 +188,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     const data = { x, y, weights: y.map(() => undefined), slots: { x: known ?? this.inputSlots!, y: slots } };
     if (custom && !this.#tried.has(train)) {
       // Layers make their weights as the step first calls them.
-      tryStep(data, (batch) => this.runStep(train, data, batch, 1));
+      checkTracked(this, () => tryStep(data, (batch) => this.runStep(train, data, batch, 1)));
       this.#tried.add(train);
     }
     return data;

@@ -8,7 +8,7 @@ import { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
 import type { Variable } from '../variable.ts';
 import { distinctNames, inOrder, type Slots } from './slots.ts';
-import { layersIn, nameLayers, traceOutputs, variablesIn } from './tracking.ts';
+import { checkTracked, layersIn, nameLayers, traceOutputs, variablesIn } from './tracking.ts';
 
 /** Options of models. */
 export interface ModelOptions {
@@ -137,7 +137,9 @@ export abstract class Network<O extends Nested<Tensor> = Tensor> extends Layer<O
           this.#building = false;
         }
       }
-      const outputs = traceOutputs(inputShapes, (xs) => this.callAll(xs, { training: false }));
+      const outputs = checkTracked(this, () =>
+        traceOutputs(inputShapes, (xs) => this.callAll(xs, { training: false })),
+      );
       this.checkOutputs(outputs);
       const structure = structureOf(outputs, isTensor);
       const parts = partsOf<Tensor>(outputs, isTensor);

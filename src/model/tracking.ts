@@ -2,8 +2,8 @@
 import { stopRecording } from '../autodiff.ts';
 import { collect } from '../collect.ts';
 import { NablaError } from '../errors.ts';
-import { Layer } from '../layers/layer.ts';
-import { isRecord } from '../nested.ts';
+import { Layer, observeOutputs } from '../layers/layer.ts';
+import { isRecord, type Nested } from '../nested.ts';
 import { Graph } from '../program/graph.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -59,6 +59,25 @@ export function nameLayers(where: string, layers: readonly Layer[]): void {
     }
     taken.add(name);
   }
+}
+
+/**
+ * Runs `body` and throws if it calls a layer whose weights are to be trained but are none of the model's: nothing would change them.
+ */
+export function checkTracked<T>(model: Layer<Nested<Tensor>>, body: () => T): T {
+  const called = new Set<Layer>();
+  const result = observeOutputs((layer) => called.add(layer), body);
+  const known = new Set<Variable>(model.weights);
+  for (const layer of called) {
+    const strange = layer.trainableWeights.find((weight) => !known.has(weight));
+    if (strange === undefined) continue;
+    throw new NablaError(
+      model.name,
+      `${layer.name} is called but is in no field, got ${strange.name}, expected a weight of the model; ` +
+        'keep the layer in a field (not a #private one), or set its trainable to false',
+    );
+  }
+  return result;
 }
 
 /** What a function gives for a batch of one of each input, as tensors of a program that never runs. Layers make their weights on the way. */
