@@ -5,7 +5,7 @@ import type { PhiloxState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, FitControl } from './callbacks.ts';
 import type { FitOptions } from './fit.ts';
-import type { FitPosition } from './history.ts';
+import type { DataPosition, FitPosition } from './history.ts';
 import type { Model } from './model.ts';
 import type { Trainer } from './trainer.ts';
 
@@ -13,7 +13,7 @@ import type { Trainer } from './trainer.ts';
 export interface Control extends FitControl {
   stopping: boolean;
   /** The epoch, the steps of it that were completed, and what its order was shuffled from. */
-  at: { epoch: number; step: number; shuffle?: PhiloxState };
+  at: { epoch: number; step: number; shuffle?: PhiloxState; data?: DataPosition };
   resume: FitPosition | undefined;
 }
 

@@ -131,12 +131,13 @@ function isCount(json: Json | undefined): boolean {
 
 function isPosition(json: Json | undefined): boolean {
   if (!isFields(json)) return false;
-  const { epoch, step, shuffle, random } = json;
+  const { epoch, step, shuffle, random, data } = json;
   return (
     isCount(epoch) &&
     isCount(step) &&
     isFields(shuffle) &&
     [shuffle.seed, shuffle.stream, shuffle.position].every((value) => Number.isSafeInteger(value)) &&
-    Array.isArray(random)
+    isList(random) &&
+    (data === undefined || (isFields(data) && Object.values(data).every(isCount)))
   );
 }
