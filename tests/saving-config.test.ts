@@ -157,6 +157,22 @@ const elsewhere = ['tiedProjection'];
 // They take texts, and are no layers of models.
 const ofTexts = ['stringLookup', 'hashing', 'textVectorization'];
 
+describeBackends('layers that have learned, as JSON', () => {
+  it('keep what they know', () => {
+    const bins = layers.discretization({ numBins: 3 });
+    bins.adapt([[1, 2, 3, 4, 5, 6]]);
+    const ids = layers.integerLookup({ outputMode: 'tfIdf' });
+    ids.adapt([
+      [1, 2],
+      [2, 3],
+    ]);
+    for (const layer of [bins, ids]) {
+      const copy = copyOf(layer);
+      assert.deepEqual(outputOf(copy, tokens), outputOf(layer, tokens));
+    }
+  });
+}, [backendNamed('native')!]);
+
 const factories = Object.entries(layers).filter(([name]) => /^[a-z]/.test(name)) as unknown as [
   string,
   (options: Options) => Layer,

@@ -95,7 +95,7 @@ export async function runFit(
   const feed = feeds.train;
   try {
     const plain = feed?.data ?? model.takeData(where, taken, { x: x as ModelData, y }, true);
-    warnUnnormalised(plain.x);
+    warnUnnormalised(plain.x, model.layers);
     const trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
     const { length } = plain.x[0]!;
