@@ -4,9 +4,9 @@ import { describe, NablaError } from '../errors.ts';
 import { isRecord, type Nested } from '../nested.ts';
 import { fromArray } from '../ops/creation.ts';
 import { generatorState, hostRandom, restoreHostRandom } from '../ops/random.ts';
-import type { PhiloxState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Callback, FitControl } from './callbacks.ts';
+import type { Callback } from './callbacks.ts';
+import { type Control, makeControl, randomStates, stepsToStop } from './control.ts';
 import type { Feed } from './feed.ts';
 import { evaluateFeed, openFeeds } from './feeding.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
@@ -78,7 +78,7 @@ interface Session {
   readonly options: FitOptions;
   readonly history: History;
   readonly reporter: Reporter;
-  readonly control: FitControl & { stopping: boolean };
+  readonly control: Control;
 }
 
 /** The whole of `model.fit`. */
@@ -117,7 +117,7 @@ export async function runFit(
       };
       if (table) taken.own({ dispose: () => table.order.storage.release() });
       const validation = feeds.validation ?? table;
-      const control = makeControl(model);
+      const control = makeControl(model, options);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
       const indices = ascending(kept);
@@ -134,7 +134,12 @@ export async function runFit(
         reporter,
         control,
       };
-      return await runEpochs(session);
+      model.resumeFrom(() => control.position);
+      try {
+        return await runEpochs(session);
+      } finally {
+        model.resumeFrom(control.position);
+      }
     });
   } finally {
     await feeds.close();
@@ -222,47 +227,23 @@ function validationOf(
   return { data: held, indices: ascending(held.x[0]!.length) };
 }
 
-function makeControl(model: AnyModel): FitControl & { stopping: boolean } {
-  const { optimizer } = model.compiled('fit');
-  return {
-    stopping: false,
-    stop() {
-      this.stopping = true;
-    },
-    getWeights: () => model.getWeights(),
-    setWeights: (weights) => model.setWeights(weights),
-    get learningRate() {
-      return optimizer.learningRate;
-    },
-    set learningRate(rate: number) {
-      if (optimizer.schedule !== undefined) {
-        throw new NablaError(
-          optimizer.name,
-          `the learning rate follows the schedule ${optimizer.schedule.name}, got ${rate}; compile with a number to set it`,
-        );
-      }
-      if (!(rate >= 0 && Number.isFinite(rate))) {
-        throw new NablaError(optimizer.name, `bad learningRate, got ${rate}, expected a finite number >= 0`);
-      }
-      optimizer.learningRate = rate;
-    },
-  };
-}
-
 async function runEpochs(session: Session): Promise<History> {
   const { options, history, control, reporter } = session;
-  const { epochs = 1, callbacks = [], resume } = options;
-  const first = resume?.epoch ?? options.initialEpoch ?? 0;
+  const { epochs = 1, callbacks = [] } = options;
   const began = performance.now();
   let logs: Logs = {};
-  let reached = first;
   for (const callback of callbacks) await callback.onTrainBegin?.(control);
+  const { resume } = control;
+  const first = resume?.epoch ?? options.initialEpoch ?? 0;
+  let reached = first;
   for (let epoch = first; epoch < epochs && !control.stopping && !options.signal?.aborted; epoch++) {
     for (const callback of callbacks) await callback.onEpochBegin?.(epoch, control);
     const ended = await runEpoch(session, epoch, epoch === first ? resume : undefined);
     if (ended === undefined) break;
     logs = ended;
     history.add(epoch, logs);
+    const { feed } = session;
+    control.at = { epoch: epoch + 1, step: 0, ...(feed && { data: feed.positionAt(epoch + 1) }) };
     for (const callback of callbacks) await callback.onEpochEnd?.(epoch, logs, control);
     reached = epoch + 1;
   }
@@ -306,10 +287,21 @@ async function runEpoch(
   reporter.beginEpoch(epoch, epochs, total);
   let completed = resume?.step ?? 0;
 
+  const place = () => ({
+    epoch,
+    step: completed,
+    shuffle: shuffleState,
+    ...(feed && { data: feed.position }),
+  });
+  const next = () => ({ epoch: epoch + 1, step: 0, ...(feed && { data: feed.positionAt(epoch + 1) }) });
+  control.at = place();
   const onSlice = (size: number) => async (slice: Slice) => {
     completed += slice.steps;
+    control.at = completed < (total ?? Number.POSITIVE_INFINITY) ? place() : next();
     history.steps += slice.steps;
-    watchForNaN(`${session.model.name}.fit`, feed?.data ?? data, slice, epoch, feed?.firstSample);
+    session.model.iterations += slice.steps;
+    if (!callbacks.some(({ toleratesNaN }) => toleratesNaN))
+      watchForNaN(`${session.model.name}.fit`, feed?.data ?? data, slice, epoch, feed?.firstSample);
     mean.add(slice, size);
     reporter.update(completed, mean.logs());
     for (const callback of callbacks) {
@@ -322,22 +314,16 @@ async function runEpoch(
   };
 
   try {
-    if (feed) {
-      const limit = stepsPerEpoch ?? Number.POSITIVE_INFINITY;
-      await feed.run(trainer, true, limit - completed, completed, onSlice, options.signal);
-    } else if (completed < full) {
-      await trainer.run(
-        true,
-        data,
-        order,
-        completed,
-        full - completed,
-        onSlice(order.batchSize),
-        options.signal,
-      );
+    const interrupted = () => control.stopping || options.signal?.aborted === true;
+    const limit = feed ? (stepsPerEpoch ?? Number.POSITIVE_INFINITY) : full;
+    // Data that end sooner than expected bring no step.
+    for (let before = -1; completed < limit && completed > before && !interrupted(); ) {
+      before = completed;
+      const steps = Math.min(limit - completed, stepsToStop(control, callbacks));
+      if (feed) await feed.run(trainer, true, steps, completed, onSlice, options.signal);
+      else await trainer.run(true, data, order, completed, steps, onSlice(order.batchSize), options.signal);
     }
-    const interrupted = control.stopping || options.signal?.aborted === true;
-    if (!feed && !interrupted && rest > 0 && completed === full)
+    if (!feed && !interrupted() && rest > 0 && completed === full)
       await trainer.runRest(true, data, order, onSlice(rest));
   } finally {
     order.storage.release();
@@ -378,10 +364,6 @@ function checkResume(where: string, resume: FitPosition, steps: number): void {
     `bad resume, got step ${step} of epoch ${epoch}, expected a step in [0, ${steps}]; ` +
       "pass a former fit's history.stopped, with the same data and batchSize",
   );
-}
-
-function randomStates(): { shuffle: PhiloxState; random: readonly number[] } {
-  return { shuffle: hostRandom().state, random: [...generatorState().dataSync()] };
 }
 
 function restoreRandom({ shuffle, random }: FitPosition): void {
