@@ -5,6 +5,7 @@ import {
   add,
   type Batch,
   type CallContext,
+  Functional,
   input,
   Layer,
   layers,
@@ -15,6 +16,7 @@ import {
   mul,
   optimizers,
   randomNormal,
+  Sequential,
   type Shape,
   type Step,
   type StepLogs,
@@ -304,6 +306,40 @@ describeBackends(
       assert.deepEqual(results[1], results[0]);
     });
 
+    it('may be those of sequential models and graphs', async () => {
+      const squared = (step: Step, network: Model, batch: Batch) =>
+        step.minimize(() => mean(square(sub(network.apply(batch.x, step), batch.y))));
+      class Chain extends Sequential {
+        override trainStep(batch: Batch, step: Step) {
+          return { loss: squared(step, this, batch) };
+        }
+      }
+      class Graph extends Functional {
+        override trainStep(batch: Batch, step: Step) {
+          return { loss: squared(step, this, batch) };
+        }
+      }
+      const [x, y] = [wave(20, 3, 1), wave(20, 2, 2)];
+      const results = [];
+      for (const make of [
+        () => sequential({ layers: [layers.dense({ units: 2, inputShape: [3] })] }),
+        () => new Chain({ layers: [layers.dense({ units: 2, inputShape: [3] })] }),
+        () => {
+          const entry = input({ shape: [3] });
+          return new Graph({ inputs: entry, outputs: layers.dense({ units: 2 }).apply(entry) });
+        },
+      ]) {
+        setSeed(6);
+        const network = make();
+        network.compile({ optimizer: 'adam', loss: 'mse' });
+        const { history } = await network.fit(x, y, { epochs: 3, batchSize: 8, verbose: 0 });
+        results.push(history.loss!.map((loss) => Math.round(loss * 1e5)));
+        network.dispose();
+      }
+      assert.deepEqual(results[1], results[0]);
+      assert.deepEqual(results[2], results[0]);
+    });
+
     it('train two models against each other, each with its own weights and optimizer', async () => {
       setSeed(4);
       const gan = new Gan();
@@ -578,6 +614,14 @@ describeBackends(
       );
       outside.trainable = false;
       assert.deepEqual(new Forgetful().predictOnBatch(clusters(8).x).shape, [8, 2]);
+    });
+
+    it('to compute without a call', () => {
+      const Nothing = class extends (Model as unknown as new () => Classifier) {};
+      assert.throws(
+        () => new Nothing().predictOnBatch(clusters(8).x),
+        says('nothing', 'the model has no call()'),
+      );
     });
 
     it('calls, losses and metrics that give no tensors', async () => {
