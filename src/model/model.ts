@@ -1,20 +1,23 @@
 // Models: layers that are compiled, trained, evaluated and asked for predictions together; the base of all of them, and of one's own.
 
 import { collect } from '../collect.ts';
+import { Dataset } from '../data/dataset.ts';
 import type { Samples } from '../data/samples.ts';
 import { engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
 import { type Nested, nest } from '../nested.ts';
 import { getOptimizer, type Optimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
+import { captureTraining, restoreTraining, type TrainingState } from '../saving/progress.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { BatchTensors } from './batch.ts';
+import { evaluateDataset, predictDataset } from './feeding.ts';
 import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
 import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';
 import type { LogWriter } from './log.ts';
-import { Network } from './network.ts';
 import { Predictor } from './predictor.ts';
+import { Savable } from './savable.ts';
 import { labelSlots, type ModelData, slotsOf, Taken } from './slots.ts';
 import { type Batch, batchOf, Step, type StepContext, type StepLogs, tryStep } from './step.ts';
 import { checkCounts, type StepData } from './step-data.ts';
@@ -69,12 +72,14 @@ const predictBatch = 256;
  *   }
  * }
  */
-export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O> implements Disposable {
+export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O> implements Disposable {
   // Hidden from the search for layers among the fields.
   #compiled: Compiled | undefined;
   #heads: readonly Head[] | undefined;
   #trainer: Trainer | undefined;
   #predictor: Predictor | undefined;
+  #given: CompileOptions | undefined;
+  #awaiting: TrainingState | undefined;
   readonly #tried = new Set<boolean>();
 
   /**
@@ -107,6 +112,8 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     this.#trainer = undefined;
     this.#compiled = compiled;
     this.#heads = heads;
+    this.#given = options;
+    this.#awaiting = undefined;
   }
 
   /** @internal What the model was compiled with; throws if it was not. */
@@ -133,6 +140,8 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     if (former?.stale(engine()) === false) return former;
     this.#trainer = new Trainer(engine(), this, compiled, this.heads(where), former);
     former?.dispose();
+    if (this.#awaiting !== undefined) restoreTraining(this, this.#trainer, this.#awaiting);
+    this.#awaiting = undefined;
     return this.#trainer;
   }
 
@@ -237,13 +246,33 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
   /**
    * Trains for a number of epochs. `x` and `y` hold one sample a row; for several inputs or outputs they are arrays in their order or records
    * by their names. Resolves with the history of losses and metrics; the event loop stays free meanwhile.
+   *
+   * Or over a data set of `[x, y]` or `[x, y, weight]`: batches, or samples that are put into batches of `batchSize`.
+   *
+   * @example await model.fit(data.fromTensorSlices([x, y]).shuffle(1000).batch(32), { epochs: 3 });
    */
-  fit(x: ModelData, y?: ModelData | null, options: FitOptions = {}): Promise<History> {
-    return runFit(this, x, y, options);
+  fit(dataset: Dataset<unknown>, options?: FitOptions): Promise<History>;
+  fit(x: ModelData, y?: ModelData | null, options?: FitOptions): Promise<History>;
+  fit(
+    x: ModelData | Dataset<unknown>,
+    y?: ModelData | null | FitOptions,
+    options?: FitOptions,
+  ): Promise<History> {
+    if (x instanceof Dataset) return runFit(this, x, undefined, (y ?? options ?? {}) as FitOptions);
+    return runFit(this, x, y as ModelData, options ?? {});
   }
 
-  /** Loss and metrics over samples, by name: `{ loss, accuracy }`. */
-  async evaluate(x: ModelData, y?: ModelData | null, options: EvaluateOptions = {}): Promise<Logs> {
+  /** Loss and metrics over samples, or over a data set of `[x, y]`, by name: `{ loss, accuracy }`. */
+  evaluate(dataset: Dataset<unknown>, options?: EvaluateOptions): Promise<Logs>;
+  evaluate(x: ModelData, y?: ModelData | null, options?: EvaluateOptions): Promise<Logs>;
+  async evaluate(
+    x: ModelData | Dataset<unknown>,
+    second?: ModelData | null | EvaluateOptions,
+    third?: EvaluateOptions,
+  ): Promise<Logs> {
+    if (x instanceof Dataset)
+      return await evaluateDataset(this, x, (second ?? third ?? {}) as EvaluateOptions);
+    const [y, options] = [second as ModelData | null | undefined, third ?? {}];
     const where = `${this.name}.evaluate`;
     this.compiled('evaluate');
     const taken = new Taken(where);
@@ -268,9 +297,16 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     }
   }
 
-  /** Predictions for samples, `[samples, ...]`, one tensor an output. Default batchSize 256. */
-  async predict(x: ModelData, options: { batchSize?: number } = {}): Promise<Predictions<O>> {
+  /** Predictions for samples, or for the x of a data set's elements: `[samples, ...]`, one tensor an output. Default batchSize 256. */
+  async predict(
+    x: ModelData | Dataset<unknown>,
+    options: { batchSize?: number; steps?: number } = {},
+  ): Promise<Predictions<O>> {
     const where = `${this.name}.predict`;
+    if (x instanceof Dataset) {
+      const tensors = await predictDataset(this, x, options, (...call) => this.predictor(...call));
+      return this.asOutputs(tensors);
+    }
     const { batchSize = predictBatch } = options;
     checkCount(where, 'batchSize', batchSize);
     const taken = new Taken(where);
@@ -320,6 +356,27 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
   /** Puts weights in place: arrays or tensors of the sizes of {@link Model.weights}. */
   setWeights(values: readonly (Float32Array | Tensor)[]): void {
     writeWeights(`${this.name}.setWeights`, this.weights, values);
+  }
+
+  override get compiledFrom(): CompileOptions | undefined {
+    return this.#given;
+  }
+
+  override trainingState(): TrainingState | undefined {
+    return this.#trainer === undefined ? this.#awaiting : captureTraining(this, this.#trainer);
+  }
+
+  override restoreTraining(state: TrainingState): void {
+    if (this.#trainer === undefined) this.#awaiting = state;
+    else restoreTraining(this, this.#trainer, state);
+  }
+
+  override ensureIdle(where: string): void {
+    if (!this.#trainer?.isStepping) return;
+    throw new NablaError(
+      `${this.name}.${where}`,
+      'the model is being trained; do it in a callback, such as modelCheckpoint, or await fit first',
+    );
   }
 
   /** Prints the layers with their shapes, parameters and the memory that training plans. Gives the text too. */
