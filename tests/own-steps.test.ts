@@ -4,6 +4,7 @@ import {
   add,
   type Batch,
   type CallContext,
+  data,
   Functional,
   fill,
   input,
@@ -127,6 +128,39 @@ describeBackends(
       // Two programs of the step, full batches and the rest, and the prediction: no program an op.
       assert.ok(memory().programs - before < 40, `${memory().programs - before} programs`);
       gan.dispose();
+    });
+
+    it('go on exactly where a signal stopped them, and run over data sets', async () => {
+      const x = wave(160, 6, 0.7).keep();
+      const options = { epochs: 3, batchSize: 16, verbose: 0 } as const;
+      const begin = () => {
+        setSeed(4);
+        const gan = new Gan();
+        gan.compile({});
+        return gan;
+      };
+      const whole = begin();
+      await whole.fit(x, null, options);
+      const parted = begin();
+      const abort = new AbortController();
+      const onBatchEnd = (step: number) => {
+        if (step === 3) abort.abort();
+      };
+      const { stopped } = await parted.fit(x, null, {
+        ...options,
+        signal: abort.signal,
+        callbacks: [{ onBatchEnd }],
+      });
+      assert.ok(stopped !== undefined);
+      await parted.fit(x, null, { ...options, resume: stopped });
+      assert.deepEqual(parted.getWeights(), whole.getWeights());
+
+      const inMemory = begin();
+      const { history } = await inMemory.fit(x, null, { ...options, shuffle: false });
+      const fed = begin();
+      const same = await fed.fit(data.fromTensorSlices(x).batch(16), { epochs: 3, verbose: 0 });
+      assert.deepEqual(same.history, history);
+      for (const gan of [whole, parted, inMemory, fed]) gan.dispose();
     });
 
     it('compute what each call of the optimizers would, one after the other', async () => {
