@@ -1,4 +1,5 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
+import { stopRecording } from '../autodiff.ts';
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
@@ -27,6 +28,14 @@ type Applicable = Tensor | SymbolicTensor;
 export interface CallContext {
   /** True while fitting: dropout drops, normalisation uses the batch. */
   readonly training: boolean;
+  /** Which steps count, bool `[batch, time]`, in place of the mask that the (first) input carries. */
+  readonly mask?: Tensor;
+}
+
+/** How layers with several outputs are applied: to tensors for tensors, to symbolic tensors for symbolic ones. */
+export interface SeveralOutputs {
+  apply(x: Tensor | readonly Tensor[], context?: CallContext): Tensor[];
+  apply(x: SymbolicTensor | readonly SymbolicTensor[]): SymbolicTensor[];
 }
 
 /** What a weight is made from. */
@@ -50,6 +59,8 @@ export abstract class Layer {
   abstract readonly kind: string;
   readonly inputShape: Shape | undefined;
   trainable: boolean;
+  /** Whether the output has the mask of the (first) input. Others drop it, or override {@link Layer.computeMask}. */
+  readonly supportsMasking: boolean = false;
   private readonly activityRegularizer: Regularizer | undefined;
   private givenName: string | undefined;
   private readonly ownWeights: Variable<'float32'>[] = [];
@@ -130,10 +141,15 @@ export abstract class Layer {
    */
   apply(x: Tensor | readonly Tensor[], context?: CallContext): Tensor;
   apply(x: SymbolicTensor | readonly SymbolicTensor[]): SymbolicTensor;
-  apply(x: Applicable | readonly Applicable[], context: CallContext = { training: false }): Applicable {
+  apply(
+    x: Applicable | readonly Applicable[],
+    context: CallContext = { training: false },
+  ): Applicable | Applicable[] {
     const inputs = Array.isArray(x) ? (x as readonly Applicable[]) : [x as Applicable];
     if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
-      return new SymbolicTensor(this.shapeOf(inputs.map(({ shape }) => shape)), this, inputs);
+      const shapes = this.outputShapes(inputs.map(({ shape }) => shape));
+      const outputs = SymbolicTensor.ofCall(this, inputs, shapes);
+      return outputs.length === 1 ? outputs[0]! : outputs;
     }
     const wrong = inputs.find((input) => !(input instanceof Tensor) || input.rank === 0);
     if (wrong !== undefined || inputs.length === 0) {
@@ -146,11 +162,41 @@ export abstract class Layer {
     const shapes = tensors.map(({ shape }) => shape.slice(1));
     this.ensureBuilt(...shapes);
     this.shapeOf(shapes);
-    return named(this.name, () => {
-      const output = this.callAll(tensors, context);
-      if (this.activityRegularizer !== undefined) addPenalty(this.name, this.activityRegularizer, output);
-      return output;
+    const outputs = named(this.name, () =>
+      withMask(tensors[0]!, context, () => this.callMasked(tensors, context)),
+    );
+    return outputs.length === 1 ? outputs[0]! : [...outputs];
+  }
+
+  /** Calls the layer and hands masks on to what it gives. */
+  private callMasked(inputs: readonly Tensor[], { training }: CallContext): readonly Tensor[] {
+    const given = this.callAll(inputs, { training });
+    const outputs = given instanceof Tensor ? [given] : given;
+    // No gradient passes through a mask.
+    const masks = stopRecording(() => this.computeMask(inputs));
+    [masks].flat().forEach((mask, i) => {
+      if (mask !== undefined && outputs[i] !== undefined) outputs[i].mask = mask;
     });
+    const { activityRegularizer } = this;
+    if (activityRegularizer !== undefined) {
+      for (const output of outputs) addPenalty(this.name, activityRegularizer, output);
+    }
+    return outputs;
+  }
+
+  /** The mask of the output, or of each where there are several. Masks of inputs are their `mask`. */
+  protected computeMask(inputs: readonly Tensor[]): Tensor | undefined | readonly (Tensor | undefined)[] {
+    return this.supportsMasking ? inputs[0]!.mask : undefined;
+  }
+
+  /** How many outputs a call gives. */
+  get outputCount(): number {
+    return 1;
+  }
+
+  /** The shape of one sample of each output; layers with several outputs override it. */
+  protected outputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
+    return [this.shapeOf(inputShapes)];
   }
 
   /** The shape of one output sample for samples of these shapes; layers of several inputs override it. */
@@ -165,8 +211,8 @@ export abstract class Layer {
     return this.computeOutputShape(only);
   }
 
-  /** What the layer computes of a batch of each input; layers of several inputs override it. */
-  protected callAll(xs: readonly Tensor[], context: CallContext): Tensor {
+  /** What the layer computes of a batch of each input; layers with several inputs or outputs override it. */
+  protected callAll(xs: readonly Tensor[], context: CallContext): Tensor | readonly Tensor[] {
     return this.call(xs[0]!, context);
   }
 
@@ -203,5 +249,17 @@ export abstract class Layer {
   /** Number of weights' elements. */
   countParams(): number {
     return this.weights.reduce((total, weight) => total + weight.size, 0);
+  }
+}
+
+/** Runs `body` while `x` carries the mask of the context, if that has one. */
+function withMask<T>(x: Tensor, { mask }: CallContext, body: () => T): T {
+  if (mask === undefined) return body();
+  const own = x.mask;
+  x.mask = mask;
+  try {
+    return body();
+  } finally {
+    x.mask = own;
   }
 }

@@ -11,12 +11,27 @@ export class SymbolicTensor {
   readonly layer: Layer | undefined;
   /** What that layer is applied to. */
   readonly inputs: readonly SymbolicTensor[];
+  /** All that the layer gives in the call that makes this, in their order; this alone for most layers. */
+  readonly siblings: readonly SymbolicTensor[];
 
   /** @internal Use `input()` and layers. */
-  constructor(shape: Shape, layer?: Layer, inputs: readonly SymbolicTensor[] = []) {
+  constructor(
+    shape: Shape,
+    layer?: Layer,
+    inputs: readonly SymbolicTensor[] = [],
+    siblings?: readonly SymbolicTensor[],
+  ) {
     this.shape = shape;
     this.layer = layer;
     this.inputs = inputs;
+    this.siblings = siblings ?? [this];
+  }
+
+  /** @internal What a layer gives of these inputs: a symbolic tensor for each shape. */
+  static ofCall(layer: Layer, inputs: readonly SymbolicTensor[], shapes: readonly Shape[]): SymbolicTensor[] {
+    const siblings: SymbolicTensor[] = [];
+    for (const shape of shapes) siblings.push(new SymbolicTensor(shape, layer, inputs, siblings));
+    return siblings;
   }
 
   toString(): string {

@@ -130,8 +130,13 @@ export class Functional extends Model {
   override call(x: Tensor, training: boolean): Tensor {
     const values = new Map<SymbolicTensor, Tensor>([[this.entry, x]]);
     for (const node of this.order) {
+      // One call of a layer gives all of its outputs.
+      if (values.has(node)) continue;
       const inputs = node.inputs.map((source) => values.get(source)!);
-      values.set(node, node.layer!.apply(inputs, { training }));
+      const outputs = [node.layer!.apply(inputs, { training })].flat();
+      node.siblings.forEach((sibling, i) => {
+        values.set(sibling, outputs[i]!);
+      });
     }
     return values.get(this.exit)!;
   }
