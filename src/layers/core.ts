@@ -87,6 +87,7 @@ export interface ActivationOptions extends LayerOptions {
 /** An activation function as a layer of its own. */
 export class ActivationLayer extends Layer {
   readonly kind = 'activation';
+  override readonly supportsMasking = true;
   private readonly activation: ActivationLike;
 
   constructor(options: ActivationOptions) {
@@ -122,6 +123,7 @@ export interface DropoutOptions extends LayerOptions {
 /** Sets random numbers to 0 while fitting; does nothing in prediction. (Srivastava et al. 2014.) */
 export class Dropout extends Layer {
   readonly kind = 'dropout';
+  override readonly supportsMasking = true;
   private readonly rate: number;
 
   constructor(options: DropoutOptions) {

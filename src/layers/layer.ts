@@ -3,12 +3,13 @@ import { stopRecording } from '../autodiff.ts';
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
+import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
 import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
-import { SymbolicTensor } from './symbolic.ts';
+import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 
 /** Options that every layer has. */
 export interface LayerOptions {
@@ -24,18 +25,15 @@ export interface LayerOptions {
 
 type Applicable = Tensor | SymbolicTensor;
 
+const isTensor = (value: unknown) => value instanceof Tensor;
+const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
+
 /** How a layer is called. */
 export interface CallContext {
   /** True while fitting: dropout drops, normalisation uses the batch. */
   readonly training: boolean;
   /** Which steps count, bool `[batch, time]`, in place of the mask that the (first) input carries. */
   readonly mask?: Tensor;
-}
-
-/** How layers with several outputs are applied: to tensors for tensors, to symbolic tensors for symbolic ones. */
-export interface SeveralOutputs {
-  apply(x: Tensor | readonly Tensor[], context?: CallContext): Tensor[];
-  apply(x: SymbolicTensor | readonly SymbolicTensor[]): SymbolicTensor[];
 }
 
 /** What a weight is made from. */
@@ -52,15 +50,16 @@ export interface WeightSpec {
 
 /**
  * A layer: a function of tensors with weights. Subclasses give `call`, `computeOutputShape`, and `build` where they have weights.
- * Shapes are those of one sample, without the batch dimension.
+ * Shapes are those of one sample, without the batch dimension. `O` is what it gives: a tensor, or several as an array or by name.
  */
-export abstract class Layer {
+export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** The kind of layer in camelCase, `dense`. */
   abstract readonly kind: string;
-  readonly inputShape: Shape | undefined;
-  trainable: boolean;
+  private readonly givenShape: Shape | undefined;
+  private isTrainable: boolean;
   /** Whether the output has the mask of the (first) input. Others drop it, or override {@link Layer.computeMask}. */
   readonly supportsMasking: boolean = false;
+  private calledShape: Shape | undefined;
   private readonly activityRegularizer: Regularizer | undefined;
   private givenName: string | undefined;
   private readonly ownWeights: Variable<'float32'>[] = [];
@@ -77,8 +76,8 @@ export abstract class Layer {
       );
     }
     this.givenName = options.name;
-    this.inputShape = inputShape;
-    this.trainable = options.trainable ?? true;
+    this.givenShape = inputShape;
+    this.isTrainable = options.trainable ?? true;
     const { activityRegularizer } = options;
     if (activityRegularizer !== undefined)
       this.activityRegularizer = getRegularizer(this.givenName ?? 'layer', activityRegularizer);
@@ -87,6 +86,21 @@ export abstract class Layer {
   /** The layer's name: given, or by its kind and its place in the model. */
   get name(): string {
     return this.givenName ?? this.kind;
+  }
+
+  /** Shape of one input sample, where it was given. */
+  get inputShape(): Shape | undefined {
+    return this.givenShape;
+  }
+
+  /** Whether optimizers change the weights. Setting it sets it for the layers that this one is made of, too. */
+  get trainable(): boolean {
+    return this.isTrainable;
+  }
+
+  set trainable(value: boolean) {
+    this.isTrainable = value;
+    for (const part of this.parts) part.trainable = value;
   }
 
   /** @internal Called by the model that takes the layer in. */
@@ -115,15 +129,19 @@ export abstract class Layer {
   ensureBuilt(...inputShapes: readonly Shape[]): void {
     if (this.builtFor !== undefined) return;
     this.shapeOf(inputShapes);
-    const inputShape = inputShapes[0]!;
     try {
-      this.build(inputShape);
+      this.buildAll(inputShapes);
     } catch (error) {
       // What was made before the failure would be made twice by the next attempt.
       for (const weight of this.ownWeights.splice(0)) weight.dispose();
       throw error;
     }
-    this.builtFor = inputShape;
+    this.builtFor = inputShapes[0]!;
+  }
+
+  /** Makes the weights for samples of these shapes; layers of several inputs override it. */
+  protected buildAll(inputShapes: readonly Shape[]): void {
+    this.build(inputShapes[0]!);
   }
 
   /** Makes the weights. Layers without weights need none. */
@@ -133,23 +151,18 @@ export abstract class Layer {
   abstract computeOutputShape(inputShape: Shape): number[];
 
   /** What the layer computes of a batch. */
-  protected abstract call(x: Tensor, context: CallContext): Tensor;
+  protected abstract call(x: Tensor, context: CallContext): O;
 
   /**
    * Calls the layer. On a batch it computes, building the weights first where needed, as in prediction unless the context says
    * otherwise; on a symbolic tensor it becomes a part of the model that is being described.
    */
-  apply(x: Tensor | readonly Tensor[], context?: CallContext): Tensor;
-  apply(x: SymbolicTensor | readonly SymbolicTensor[]): SymbolicTensor;
-  apply(
-    x: Applicable | readonly Applicable[],
-    context: CallContext = { training: false },
-  ): Applicable | Applicable[] {
-    const inputs = Array.isArray(x) ? (x as readonly Applicable[]) : [x as Applicable];
+  apply(x: Nested<Tensor>, context?: CallContext): O;
+  apply(x: Nested<SymbolicTensor>): SymbolicOf<O>;
+  apply(x: Nested<Applicable>, context: CallContext = { training: false }): O | SymbolicOf<O> {
+    const inputs = this.inputsIn(x);
     if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
-      const shapes = this.outputShapes(inputs.map(({ shape }) => shape));
-      const outputs = SymbolicTensor.ofCall(this, inputs, shapes);
-      return outputs.length === 1 ? outputs[0]! : outputs;
+      return this.describe(inputs);
     }
     const wrong = inputs.find((input) => !(input instanceof Tensor) || input.rank === 0);
     if (wrong !== undefined || inputs.length === 0) {
@@ -162,26 +175,24 @@ export abstract class Layer {
     const shapes = tensors.map(({ shape }) => shape.slice(1));
     this.ensureBuilt(...shapes);
     this.shapeOf(shapes);
-    const outputs = named(this.name, () =>
-      withMask(tensors[0]!, context, () => this.callMasked(tensors, context)),
+    return named(this.name, () =>
+      withMask(tensors[0]!, context.mask, () => this.callMasked(tensors, context)),
     );
-    return outputs.length === 1 ? outputs[0]! : [...outputs];
   }
 
   /** Calls the layer and hands masks on to what it gives. */
-  private callMasked(inputs: readonly Tensor[], { training }: CallContext): readonly Tensor[] {
-    const given = this.callAll(inputs, { training });
-    const outputs = given instanceof Tensor ? [given] : given;
+  private callMasked(inputs: readonly Tensor[], { training }: CallContext): O {
+    const output = this.callAll(inputs, { training });
+    const outputs = partsOf<Tensor>(output, isTensor);
     // No gradient passes through a mask.
     const masks = stopRecording(() => this.computeMask(inputs));
     [masks].flat().forEach((mask, i) => {
       if (mask !== undefined && outputs[i] !== undefined) outputs[i].mask = mask;
     });
-    const { activityRegularizer } = this;
-    if (activityRegularizer !== undefined) {
-      for (const output of outputs) addPenalty(this.name, activityRegularizer, output);
-    }
-    return outputs;
+    this.calledShape ??= outputs[0]?.shape.slice(1);
+    if (this.activityRegularizer !== undefined)
+      for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
+    return output;
   }
 
   /** The mask of the output, or of each where there are several. Masks of inputs are their `mask`. */
@@ -189,18 +200,32 @@ export abstract class Layer {
     return this.supportsMasking ? inputs[0]!.mask : undefined;
   }
 
-  /** How many outputs a call gives. */
-  get outputCount(): number {
-    return 1;
+  /** Becomes a part of a model that is being described. */
+  private describe(inputs: readonly SymbolicTensor[]): SymbolicOf<O> {
+    const shapes = this.shapeOf(inputs.map(({ shape }) => shape));
+    const outputs: SymbolicTensor[] = [];
+    // Who asks a model for its layers gets them as layers of one output, which nearly all are.
+    const call = { layer: this as unknown as Layer, inputs, outputs };
+    for (const shape of partsOf<Shape>(shapes, isShape)) outputs.push(new SymbolicTensor(shape, call));
+    return nest(structureOf(shapes, isShape), outputs) as SymbolicOf<O>;
   }
 
-  /** The shape of one sample of each output; layers with several outputs override it. */
-  protected outputShapes(inputShapes: readonly Shape[]): readonly Shape[] {
-    return [this.shapeOf(inputShapes)];
+  /** What it is applied to, in the order of its inputs; layers that know their inputs by name override it. */
+  protected inputsIn<T extends Applicable>(x: Nested<T>): readonly T[] {
+    if (!isRecord(x)) return Array.isArray(x) ? x : [x as T];
+    throw new NablaError(
+      this.name,
+      `expected a tensor or an array of them, got them by name: ${Object.keys(x).join(', ')}`,
+    );
   }
 
-  /** The shape of one output sample for samples of these shapes; layers of several inputs override it. */
-  protected shapeOf(inputShapes: readonly Shape[]): number[] {
+  /** @internal The shape of one output sample, of the first time that it was called. */
+  get outputSeen(): Shape | undefined {
+    return this.calledShape;
+  }
+
+  /** The shape of one output sample for samples of these shapes; layers of several inputs or outputs override it. */
+  protected shapeOf(inputShapes: readonly Shape[]): Nested<Shape> {
     const [only, ...more] = inputShapes;
     if (only === undefined || more.length > 0) {
       throw new NablaError(
@@ -211,8 +236,8 @@ export abstract class Layer {
     return this.computeOutputShape(only);
   }
 
-  /** What the layer computes of a batch of each input; layers with several inputs or outputs override it. */
-  protected callAll(xs: readonly Tensor[], context: CallContext): Tensor | readonly Tensor[] {
+  /** What the layer computes of a batch of each input; layers of several inputs override it. */
+  protected callAll(xs: readonly Tensor[], context: CallContext): O {
     return this.call(xs[0]!, context);
   }
 
@@ -252,8 +277,8 @@ export abstract class Layer {
   }
 }
 
-/** Runs `body` while `x` carries the mask of the context, if that has one. */
-function withMask<T>(x: Tensor, { mask }: CallContext, body: () => T): T {
+/** Runs `body` while `x` carries the mask, if there is one. */
+function withMask<T>(x: Tensor, mask: Tensor | undefined, body: () => T): T {
   if (mask === undefined) return body();
   const own = x.mask;
   x.mask = mask;

@@ -133,8 +133,8 @@ export class Functional extends Model {
       // One call of a layer gives all of its outputs.
       if (values.has(node)) continue;
       const inputs = node.inputs.map((source) => values.get(source)!);
-      const outputs = [node.layer!.apply(inputs, { training })].flat();
-      node.siblings.forEach((sibling, i) => {
+      const outputs = [node.layer!.apply(inputs, { training })].flat() as Tensor[];
+      node.origin!.outputs.forEach((sibling, i) => {
         values.set(sibling, outputs[i]!);
       });
     }

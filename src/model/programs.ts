@@ -5,11 +5,13 @@ import { type Bound, type Engine, Executable } from '../engine.ts';
 import { NablaError } from '../errors.ts';
 import { advanceRandom } from '../jit.ts';
 import type { Loss } from '../losses/losses.ts';
+import { countingOnly, stepsIn } from '../masks.ts';
 import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
 import { add, div, maximum, minimum, mul } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
 import { mean, norm, sumSquares } from '../ops/reduce.ts';
+import { stack } from '../ops/shape.ts';
 import { sqrt } from '../ops/unary.ts';
 import type { Clipping, Optimizer } from '../optimizers/optimizers.ts';
 import { contiguousCopy } from '../program/compile.ts';
@@ -81,7 +83,9 @@ export function stepProgram(engine: Engine, spec: StepSpec, update?: UpdateSpec)
         const { name, regularizer } = weight;
         if (regularizer !== undefined) penalties.push(penaltyOf(name, regularizer, weight));
       }
-      const losses = named(spec.loss.name, () => spec.loss.call(batch.y, predictions));
+      const { result: losses } = countingOnly(predictions.mask, () =>
+        named(spec.loss.name, () => spec.loss.call(batch.y, predictions)),
+      );
       checkPerSample(spec.loss.name, losses, spec.batchSize);
       const weighted = batch.weights === undefined ? losses : mul(losses, batch.weights);
       return { loss: penalties.reduce(add, mean(weighted)), result: predictions };
@@ -102,9 +106,15 @@ export function stepProgram(engine: Engine, spec: StepSpec, update?: UpdateSpec)
           accumulate(graph, spec.memory, i, metric.name, metric.update(batch.y, predictions));
           return;
         }
-        const perSample = metric.call(batch.y, predictions);
+        const { mask } = predictions;
+        const { result: perSample, used } = countingOnly(mask, () => metric.call(batch.y, predictions));
         checkPerSample(metric.name, perSample, spec.batchSize);
-        values.push(mean(cast(perSample, 'float32')));
+        const value = mean(cast(perSample, 'float32'));
+        values.push(value);
+        // Batches differ in how many of their steps count: the mean over an epoch weighs them by that.
+        if (mask === undefined || !used) return;
+        const steps = stepsIn(mask);
+        accumulate(graph, spec.memory, i, metric.name, stack([mul(value, steps), steps], 0));
       });
     });
     logValues(graph, spec.memory, values);

@@ -36,12 +36,6 @@ export class Sequential extends Model {
         'the model is built and cannot take more layers; add them before it is used',
       );
     }
-    if (layer.outputCount > 1) {
-      throw new NablaError(
-        this.name,
-        `a layer gives several outputs, got ${layer.outputCount} of ${layer.name}, expected one; use model() for graphs of layers`,
-      );
-    }
     // A wrong shape shows where the layer is added, not at the first batch; the weights come with the first use.
     const first = this.stack[0] ?? layer;
     if (first.inputShape !== undefined) layer.computeOutputShape(this.outputShape(first.inputShape));

@@ -2,7 +2,7 @@
 import type { Samples } from '../data/samples.ts';
 import { type Bound, type Engine, type Executable, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
-import { type AnyMetric, isStreaming } from '../metrics/metric.ts';
+import { type AnyMetric, isStreaming, ratio } from '../metrics/metric.ts';
 import type { Tensor } from '../tensor.ts';
 import { counterIndex, logRows, ParameterArena, TrainingMemory } from './arena.ts';
 import type { EvaluateOptions } from './fit.ts';
@@ -356,8 +356,11 @@ export class RunningMean {
     let column = 1;
     this.metrics.forEach((metric, i) => {
       const state = this.states.get(i);
-      if (!isStreaming(metric)) logs[metric.name] = valueOf(column++);
-      else logs[metric.name] = state === undefined ? Number.NaN : metric.result(state);
+      if (!isStreaming(metric)) {
+        const value = valueOf(column++);
+        // Where steps were masked: the sum over the steps that count, and their number.
+        logs[metric.name] = state === undefined ? value : ratio(state[0]!, state[1]!);
+      } else logs[metric.name] = state === undefined ? Number.NaN : metric.result(state);
     });
     return logs;
   }
