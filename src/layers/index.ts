@@ -23,6 +23,7 @@ export {
   type MultiHeadAttentionOptions,
   multiHeadAttention,
 } from './attention.ts';
+export { Bidirectional, type BidirectionalOptions, bidirectional } from './bidirectional.ts';
 export {
   Conv,
   type ConvOptions,
@@ -52,6 +53,7 @@ export {
 export { Dense, type DenseOptions, dense } from './dense.ts';
 export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
+export { Masking, type MaskingOptions, masking } from './masking.ts';
 export {
   add,
   average,
@@ -137,11 +139,12 @@ export {
   LSTM,
   type LSTMOptions,
   lstm,
-  Recurrent,
   SimpleRNN,
   type SimpleRNNOptions,
   simpleRNN,
 } from './recurrent.ts';
+export { type InitialState, Recurrent, type SequenceOptions } from './recurrent-base.ts';
+export type { GruUnitOptions, LstmUnitOptions, UnitOptions } from './recurrent-units.ts';
 export {
   DepthwiseConv,
   type DepthwiseConvOptions,
@@ -153,9 +156,6 @@ export {
   separableConv2d,
 } from './separable.ts';
 export {
-  Bidirectional,
-  type BidirectionalOptions,
-  bidirectional,
   RepeatVector,
   type RepeatVectorOptions,
   repeatVector,

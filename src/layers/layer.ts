@@ -157,9 +157,9 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
    * Calls the layer. On a batch it computes, building the weights first where needed, as in prediction unless the context says
    * otherwise; on a symbolic tensor it becomes a part of the model that is being described.
    */
-  apply(x: Nested<Tensor>, context?: CallContext): O;
+  apply(x: Nested<Tensor>, context?: Partial<CallContext>): O;
   apply(x: Nested<SymbolicTensor>): SymbolicOf<O>;
-  apply(x: Nested<Applicable>, context: CallContext = { training: false }): O | SymbolicOf<O> {
+  apply(x: Nested<Applicable>, context: Partial<CallContext> = {}): O | SymbolicOf<O> {
     const inputs = this.inputsIn(x);
     if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
       return this.describe(inputs);
@@ -181,13 +181,13 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   }
 
   /** Calls the layer and hands masks on to what it gives. */
-  private callMasked(inputs: readonly Tensor[], { training }: CallContext): O {
+  private callMasked(inputs: readonly Tensor[], { training = false }: Partial<CallContext>): O {
     const output = this.callAll(inputs, { training });
     const outputs = partsOf<Tensor>(output, isTensor);
     // No gradient passes through a mask.
     const masks = stopRecording(() => this.computeMask(inputs));
     [masks].flat().forEach((mask, i) => {
-      if (mask !== undefined && outputs[i] !== undefined) outputs[i].mask = mask;
+      if (mask !== undefined && outputs[i] !== undefined) outputs[i].mask ??= mask;
     });
     this.calledShape ??= outputs[0]?.shape.slice(1);
     if (this.activityRegularizer !== undefined)
@@ -242,9 +242,10 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   }
 
   /** Takes in a layer that this one is made of, under `name`; its weights count as this one's. */
-  protected addPart<L extends Layer>(name: string, part: L): L {
+  protected addPart<L extends Layer<Nested<Tensor>>>(name: string, part: L): L {
     part.nameIfUnnamed(`${this.name}/${name}`);
-    this.parts.push(part);
+    // What is asked of parts is the same for layers of one output and of several.
+    this.parts.push(part as unknown as Layer);
     return part;
   }
 
