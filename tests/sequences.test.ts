@@ -12,6 +12,8 @@ interface Spec {
   options: Record<string, unknown>;
   wrap?: 'bidirectional' | 'timeDistributed' | 'rnn';
   mergeMode?: 'concat' | null;
+  around?: object;
+  cells?: { layer: string; units: number }[];
 }
 
 interface Case {
@@ -32,9 +34,11 @@ interface Case {
 type AnyLayer = Layer<Nested<Tensor>>;
 const factories = layers as unknown as Record<string, (options: object) => AnyLayer>;
 
-function make({ layer, options, wrap, mergeMode }: Spec): AnyLayer {
-  const made = factories[layer]!(options);
+function make({ layer, options, wrap, mergeMode, around, cells }: Spec): AnyLayer {
+  const parts = cells?.map(({ layer: cell, units }) => factories[cell]!({ units }));
+  const made = factories[layer]!(parts === undefined ? options : { ...options, cells: parts });
   if (wrap === undefined) return made;
+  if (wrap === 'rnn') return factories.rnn!({ cell: made, ...around });
   return factories[wrap]!({ layer: made, mergeMode });
 }
 

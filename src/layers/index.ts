@@ -25,6 +25,19 @@ export {
 } from './attention.ts';
 export { Bidirectional, type BidirectionalOptions, bidirectional } from './bidirectional.ts';
 export {
+  GRUCell,
+  gruCell,
+  LSTMCell,
+  lstmCell,
+  RecurrentCell,
+  SimpleRNNCell,
+  StackedRNNCells,
+  type StackedRNNCellsOptions,
+  type StepContext,
+  simpleRNNCell,
+  stackedRNNCells,
+} from './cells.ts';
+export {
   Conv,
   type ConvOptions,
   ConvTranspose,
@@ -37,6 +50,7 @@ export {
   conv3dTranspose,
   type WindowOptions,
 } from './conv.ts';
+export { ConvLSTM, type ConvLSTMOptions, convLSTM1d, convLSTM2d, convLSTM3d } from './conv-lstm.ts';
 export {
   ActivationLayer,
   type ActivationOptions,
@@ -144,7 +158,9 @@ export {
   simpleRNN,
 } from './recurrent.ts';
 export { type InitialState, Recurrent, type SequenceOptions } from './recurrent-base.ts';
+export type { StepResult } from './recurrent-steps.ts';
 export type { GruUnitOptions, LstmUnitOptions, UnitOptions } from './recurrent-units.ts';
+export { RNN, type RNNOptions, rnn } from './rnn.ts';
 export {
   DepthwiseConv,
   type DepthwiseConvOptions,
