@@ -10,9 +10,11 @@ export {
   vjp,
 } from './autodiff.ts';
 export type { BackendInfo, BackendMemory, BackendName } from './backend/backend.ts';
+export * from './callbacks/index.ts';
 export * as constraints from './constraints.ts';
 export { type Digits, type DigitsOptions, generateDigits } from './data/digits.ts';
 export { encodeIdx, type IdxArray, type IdxType, type IdxTypedArrays, parseIdx } from './data/idx.ts';
+export * as data from './data/index.ts';
 export { type SampleData, Samples, type SamplesOptions, samples } from './data/samples.ts';
 export type { DataOf, DType } from './dtype.ts';
 export type { Engine } from './engine.ts';
@@ -20,7 +22,8 @@ export { NablaError } from './errors.ts';
 export * as initializers from './initializers/index.ts';
 export { type Jitted, jit, type TensorTree } from './jit.ts';
 export * as layers from './layers/index.ts';
-export { Layer } from './layers/layer.ts';
+export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layers/layer.ts';
+export type { SymbolicTensor } from './layers/symbolic.ts';
 export * as losses from './losses/index.ts';
 export * as metrics from './metrics/index.ts';
 export {
@@ -34,12 +37,28 @@ export type { EvaluateOptions, FitOptions } from './model/fit.ts';
 export { Functional, type FunctionalOptions, type InputOptions, input, model } from './model/functional.ts';
 export { type FitPosition, History, type Logs } from './model/history.ts';
 export { type CompileOptions, Model } from './model/model.ts';
+export type { ModelOptions } from './model/network.ts';
 export { Sequential, type SequentialOptions, sequential } from './model/sequential.ts';
+export type { ModelData } from './model/slots.ts';
+export type { Batch, Step, StepLogs, Trained, UpdateOptions } from './model/step.ts';
 export type { SummaryOptions } from './model/summary.ts';
+export type { Nested } from './nested.ts';
 export * from './ops/index.ts';
 export * as optimizers from './optimizers/index.ts';
 export { Philox, type PhiloxState } from './random.ts';
 export * as regularizers from './regularizers.ts';
+export { type LoadOptions, loadModel, modelFromBytes } from './saving/load.ts';
+export { registerFunction, registerLayer } from './saving/registry.ts';
+export {
+  encodeSafetensors,
+  parseSafetensors,
+  type Safetensors,
+  type SafetensorsDType,
+  type SafetensorsInput,
+  type SafetensorsTensor,
+} from './saving/safetensors.ts';
+export type { LoadWeightsOptions, SavedSource, SaveOptions, WeightReport } from './saving/save.ts';
+export { memoryStore, registerStore, type Store } from './saving/stores.ts';
 export type { Shape } from './shape.ts';
 export { memory, type NestedArray, scope, Tensor } from './tensor.ts';
 export { Variable } from './variable.ts';

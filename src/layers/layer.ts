@@ -1,10 +1,13 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
 import { stopRecording } from '../autodiff.ts';
+import { collectLoss, collectMetric } from '../collect.ts';
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
+import { tensor } from '../ops/creation.ts';
 import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
+import { givenWeight } from '../saving/building.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { named, untraced } from '../trace.ts';
@@ -36,6 +39,19 @@ export interface CallContext {
   readonly mask?: Tensor;
 }
 
+// What looks at the outputs of layers as they are called.
+const observers: ((layer: Layer, output: Tensor) => void)[] = [];
+
+/** @internal Runs `body` and shows `observer` the output of every layer that is called meanwhile. */
+export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => void, body: () => T): T {
+  observers.push(observer);
+  try {
+    return body();
+  } finally {
+    observers.pop();
+  }
+}
+
 /** What a weight is made from. */
 export interface WeightSpec {
   readonly name: string;
@@ -61,7 +77,9 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   readonly supportsMasking: boolean = false;
   private calledShape: Shape | undefined;
   private readonly activityRegularizer: Regularizer | undefined;
+  private readonly given: LayerOptions;
   private givenName: string | undefined;
+  private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
   private readonly parts: Layer[] = [];
   private builtFor: Shape | undefined;
@@ -75,6 +93,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
         `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
       );
     }
+    this.given = options;
     this.givenName = options.name;
     this.givenShape = inputShape;
     this.isTrainable = options.trainable ?? true;
@@ -103,9 +122,37 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     for (const part of this.parts) part.trainable = value;
   }
 
-  /** @internal Called by the model that takes the layer in. */
+  /** @internal Called by the model that takes the layer in. Weights that are there already go by the new name too. */
   nameIfUnnamed(name: string): void {
-    this.givenName ??= name;
+    if (this.givenName === undefined) this.takeName(name);
+  }
+
+  private takeName(name: string): void {
+    const former = `${this.name}/`;
+    this.givenName = name;
+    const inside = (text: string) => `${name}/${text.slice(former.length)}`;
+    for (const weight of this.ownWeights)
+      if (weight.name.startsWith(former)) weight.name = inside(weight.name);
+    for (const part of this.parts) if (part.name.startsWith(former)) part.takeName(inside(part.name));
+  }
+
+  /**
+   * The options that make a layer like this one, for saving: those that the constructor was given, with the layer's name and whether it is
+   * trained. Override it in a class whose constructor keeps options from `super`.
+   */
+  getConfig(): Record<string, unknown> {
+    return { ...this.given, name: this.givenName, trainable: this.trainable };
+  }
+
+  /** @internal Was it named by its user, and not by a model? */
+  get isNamed(): boolean {
+    return this.givenName !== undefined && !this.namedByModel;
+  }
+
+  /** @internal Gives a layer that its user did not name a name that is free in the model. */
+  rename(name: string): void {
+    this.takeName(name);
+    this.namedByModel = true;
   }
 
   /** All weights: the layer's own in the order they were made, then those of the layers it is made of. */
@@ -192,6 +239,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     this.calledShape ??= outputs[0]?.shape.slice(1);
     if (this.activityRegularizer !== undefined)
       for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
+    for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
     return output;
   }
 
@@ -255,7 +303,8 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     // Weights exist beyond the trace or the scope in which a layer happens to be called first.
     const variable = untraced(() =>
       scope(() => {
-        const values = initializer(spec.shape);
+        const given = givenWeight(`${this.name}/${spec.name}`, spec.shape);
+        const values = given === undefined ? initializer(spec.shape) : tensor(given, spec.shape, 'float32');
         if (values.shape.join() !== spec.shape.join()) {
           throw new NablaError(
             this.name,
@@ -270,6 +319,26 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     if (spec.constraint !== undefined) variable.constraint = getConstraint(this.name, spec.constraint);
     this.ownWeights.push(variable);
     return variable;
+  }
+
+  /**
+   * Adds a float32 scalar to the loss, from within `call`: while training and evaluating it is a term of the sum that is minimised and reported
+   * as the loss, in prediction it is nothing.
+   *
+   * @example this.addLoss(mean(square(x)).mul(0.1))
+   */
+  addLoss(loss: Tensor): void {
+    collectLoss(this.name, loss);
+  }
+
+  /**
+   * Reports a number under `name` beside the loss, from within `call`: a float32 scalar, or one number a sample, `[batch]`. Logs hold the mean
+   * over the samples of an epoch.
+   *
+   * @example this.addMetric(mean(abs(x)), 'activity')
+   */
+  addMetric(value: Tensor, name: string): void {
+    collectMetric(this.name, value, name);
   }
 
   /** Number of weights' elements. */

@@ -10,6 +10,7 @@ import { logAddExp } from '../ops/numeric.ts';
 import { logSumExp, sum } from '../ops/reduce.ts';
 import { expandDims, pad, reshape, slice, stack } from '../ops/shape.ts';
 import { neg } from '../ops/unary.ts';
+import { recorded } from '../saving/recorded.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Loss, LossFunction } from './loss.ts';
@@ -92,5 +93,5 @@ export function ctc(): Loss {
     const final = logicalOr(equal(place, end), equal(place, add(end, -1)));
     return neg(logSumExp(where(final, alpha, impossible), 1));
   };
-  return { name, call };
+  return recorded('losses', name, [], { name, call });
 }

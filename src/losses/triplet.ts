@@ -6,6 +6,7 @@ import { eye } from '../ops/creation.ts';
 import { any, max, min, sum } from '../ops/reduce.ts';
 import { broadcastTo, expandDims, reshape, split } from '../ops/shape.ts';
 import { abs, sqrt } from '../ops/unary.ts';
+import { recorded } from '../saving/recorded.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Loss, LossFunction } from './loss.ts';
@@ -65,7 +66,7 @@ export function tripletMargin(options: TripletMarginOptions = {}): Loss {
     const apart = swap ? minimum(far, distance(positive, negative)) : far;
     return maximum(add(sub(distance(anchor, positive), apart), margin), 0);
   };
-  return { name, call };
+  return recorded('losses', name, [options], { name, call });
 }
 
 /**
@@ -106,5 +107,5 @@ export function tripletSemiHard(options: TripletSemiHardOptions = {}): Loss {
     const total = sum(maximum(mul(add(sub(distances, negative), margin), pairs), 0));
     return broadcastTo(div(total, maximum(sum(pairs), 1)), [batch]);
   };
-  return { name, call };
+  return recorded('losses', name, [options], { name, call });
 }

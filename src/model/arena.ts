@@ -1,19 +1,12 @@
-// The model's flat memory: parameters in one range, gradients in one, optimizer states in one each, counters beside them.
+// Flat memory of training: weights side by side in arenas, and what training keeps beside them: counters, the log of steps, sums of metrics.
 import { dtypeBytes } from '../dtype.ts';
 import { type Engine, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
-import type { Optimizer } from '../optimizers/optimizers.ts';
 import { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 
 // Every weight starts on a cache line: vectors never straddle two weights' lines.
 const alignment = 16;
-
-/** Where a weight lies in the flat ranges, in elements. */
-export interface Segment {
-  readonly variable: Variable<'float32'>;
-  readonly offset: number;
-}
 
 /** Positions in the counters. */
 export const counterIndex = { step: 0, cursor: 1, logRow: 2 } as const;
@@ -32,89 +25,78 @@ export function viewOf<D extends 'float32' | 'int32'>(
   return new Tensor<D>([size], dtype, { kind: 'memory', storage, byteOffset }).keep();
 }
 
-/** The flat memory of a model's weights. Frozen weights lie behind those that are trained. */
-export class ParameterArena {
-  readonly storage: Storage;
-  readonly segments: readonly Segment[];
-  /** Elements of the range that optimizers change. */
-  readonly trainedSize: number;
-
-  constructor(
-    engine: Engine,
-    weights: readonly Variable<'float32'>[],
-    isTrained: (v: Variable<'float32'>) => boolean,
-  ) {
-    const ordered = [...weights.filter(isTrained), ...weights.filter((weight) => !isTrained(weight))];
-    let offset = 0;
-    let trained = 0;
-    const segments: Segment[] = [];
-    for (const variable of ordered) {
-      segments.push({ variable, offset });
-      offset += Math.ceil(variable.size / alignment) * alignment;
-      if (isTrained(variable)) trained = offset;
-    }
-    this.segments = segments;
-    this.trainedSize = trained;
-    this.storage = new Storage(engine, offset * 4, 'parameters');
-    this.storage.retain();
-    for (const segment of segments) segment.variable.moveTo(this.storage, segment.offset * 4);
-  }
-
-  get trained(): readonly Segment[] {
-    return this.segments.filter(({ offset }) => offset < this.trainedSize);
-  }
-
-  /** Has it been freed, or has a weight moved out, into another model that shares the layer? */
-  get left(): boolean {
-    const { storage } = this;
-    return storage.freed || this.segments.some(({ variable }) => variable.memory('fit').storage !== storage);
-  }
-
-  dispose(): void {
-    this.storage.release();
-  }
+/** Memory that the caller releases. */
+export function held(engine: Engine, bytes: number, label: string): Storage {
+  const storage = new Storage(engine, bytes, label);
+  storage.retain();
+  return storage;
 }
 
-/** What training needs beside the weights: gradients, optimizer states, counters, the learning rate and the log of steps. */
+/** The elements that a weight takes up in an arena. */
+export function roomOf(variable: Variable): number {
+  return Math.ceil(variable.size / alignment) * alignment;
+}
+
+const arenas = new WeakSet<Storage>();
+
+/**
+ * Gives weights a place in an arena of the engine: one range, those that are trained first, those that never are last, so that an optimizer's
+ * weights lie in a row. Weights that have such a place stay where they are: another model may share them.
+ */
+export function settle(
+  engine: Engine,
+  weights: readonly Variable<'float32'>[],
+  trained: ReadonlySet<Variable>,
+): void {
+  const homeless = weights.filter((weight) => {
+    const { storage } = weight.memory('fit');
+    return storage.engine !== engine || !arenas.has(storage);
+  });
+  if (homeless.length === 0) return;
+  const rank = (weight: Variable) => (trained.has(weight) ? 0 : weight.trainable ? 1 : 2);
+  const ordered = homeless.toSorted((a, b) => rank(a) - rank(b));
+  const total = ordered.reduce((sum, weight) => sum + roomOf(weight), 0);
+  const storage = held(engine, total * 4, 'parameters');
+  arenas.add(storage);
+  let offset = 0;
+  for (const weight of ordered) {
+    weight.moveTo(storage, offset * 4);
+    offset += roomOf(weight);
+  }
+  // The weights hold it from now on.
+  storage.release();
+}
+
+/** What training needs beside weights and optimizers: counters, the log of steps, sums of metrics. */
 export class TrainingMemory {
-  readonly gradients: Storage;
-  readonly states: readonly (Storage | undefined)[];
   /** int32: steps taken, batch in the epoch, row of the log. */
   readonly counters: Storage;
-  /** float32: the learning rate; with a schedule `[logRows]`, that of each step by its row of the log. */
-  readonly scalars: Storage;
-  /** float32 `[columns, logRows]`: the loss and the metrics of each step. */
-  readonly log: Storage;
-  readonly columns: number;
   private readonly engine: Engine;
-  private readonly sums = new Map<number, Storage>();
+  private readonly columns = new Map<string, Storage>();
+  private readonly sums = new Map<string, Storage>();
+  private readonly zeros = new Float32Array(logRows);
 
-  constructor(engine: Engine, size: number, optimizer: Optimizer, columns: number) {
-    const make = (bytes: number, label: string) => {
-      const storage = new Storage(engine, bytes, label);
-      storage.retain();
-      return storage;
-    };
-    this.gradients = make(size * 4, 'gradients');
-    this.states = optimizer.states.map((used, i) => (used ? make(size * 4, `state${i + 1}`) : undefined));
-    const { initialState } = optimizer;
-    if (initialState !== undefined && size > 0) {
-      engine.backend.write(this.states[0]!.handle, 0, new Float32Array(size).fill(initialState));
-    }
-    this.counters = make(16, 'counters');
-    this.scalars = make(optimizer.schedule === undefined ? 16 : logRows * 4, 'scalars');
-    this.log = make(columns * logRows * 4, 'log');
-    this.columns = columns;
+  constructor(engine: Engine) {
     this.engine = engine;
+    this.counters = held(engine, 16, 'counters');
   }
 
-  /** float32 sums of the streaming metric at this place among the metrics; made when a step's program is first traced. */
-  accumulator(metric: number, size: number): Storage {
-    let storage = this.sums.get(metric);
+  /** float32 `[logRows]`: what each step says under this name; made when a step's program is first traced. */
+  column(name: string): Storage {
+    let storage = this.columns.get(name);
     if (storage === undefined) {
-      storage = new Storage(this.engine, size * 4, 'metric');
-      storage.retain();
-      this.sums.set(metric, storage);
+      storage = held(this.engine, logRows * 4, 'log');
+      this.columns.set(name, storage);
+    }
+    return storage;
+  }
+
+  /** float32 sums of the streaming metric of this name; made when a step's program is first traced. */
+  accumulator(name: string, size: number): Storage {
+    let storage = this.sums.get(name);
+    if (storage === undefined) {
+      storage = held(this.engine, size * 4, 'metric');
+      this.sums.set(name, storage);
     }
     if (storage.bytes !== size * 4) {
       throw new NablaError(
@@ -125,26 +107,37 @@ export class TrainingMemory {
     return storage;
   }
 
-  /** Reads the sums of every streaming metric since the last look, and clears them. */
-  takeSums(): ReadonlyMap<number, Float32Array> {
+  /** Reads what `steps` steps wrote under a name, and clears it. */
+  takeColumn(name: string, steps: number): Float32Array {
     const { backend } = this.engine;
-    const taken = new Map<number, Float32Array>();
-    for (const [metric, storage] of this.sums) {
+    const { handle } = this.column(name);
+    const values = new Float32Array(steps);
+    backend.read(handle, 0, values);
+    backend.write(handle, 0, this.zeros.subarray(0, steps));
+    return values;
+  }
+
+  /** Reads the sums of every streaming metric since the last look, and clears them. */
+  takeSums(): ReadonlyMap<string, Float32Array> {
+    const { backend } = this.engine;
+    const taken = new Map<string, Float32Array>();
+    for (const [name, storage] of this.sums) {
       const values = new Float32Array(storage.bytes / 4);
       backend.read(storage.handle, 0, values);
       backend.write(storage.handle, 0, new Float32Array(values.length));
-      taken.set(metric, values);
+      taken.set(name, values);
     }
     return taken;
   }
 
-  /** Bytes of gradients and states. */
-  get bytes(): number {
-    return this.gradients.bytes + this.states.reduce((total, state) => total + (state?.bytes ?? 0), 0);
+  /** Forgets what steps left behind that nobody read; steps add to what is there. */
+  clear(): void {
+    if (this.counters.freed) return;
+    for (const name of this.columns.keys()) this.takeColumn(name, logRows);
+    this.takeSums();
   }
 
   dispose(): void {
-    const own = [this.gradients, ...this.states, this.counters, this.scalars, this.log];
-    for (const storage of [...own, ...this.sums.values()]) storage?.release();
+    for (const storage of [this.counters, ...this.columns.values(), ...this.sums.values()]) storage.release();
   }
 }

@@ -1,35 +1,49 @@
 // fit: the loop over epochs and slices of steps, with validation, callbacks, weights, early ends and the watch for NaN.
-import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
+import { Dataset } from '../data/dataset.ts';
 import { describe, NablaError } from '../errors.ts';
+import { isRecord, type Nested } from '../nested.ts';
 import { fromArray } from '../ops/creation.ts';
 import { generatorState, hostRandom, restoreHostRandom } from '../ops/random.ts';
-import type { PhiloxState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Callback, FitControl } from './callbacks.ts';
+import type { Callback } from './callbacks.ts';
+import { type Control, makeControl, randomStates, stepsToStop } from './control.ts';
+import type { Feed } from './feed.ts';
+import { evaluateFeed, openFeeds } from './feeding.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
+import type { Slice } from './log.ts';
 import { checkCount, type Model } from './model.ts';
 import { createReporter, type Reporter } from './reporter.ts';
-import { ascending, checkPair, type Order, type Slice, type StepData, type Trainer } from './trainer.ts';
+import { inOrder, type ModelData, Taken } from './slots.ts';
+import { ascending, type Order, type StepData } from './step-data.ts';
+import type { Trainer } from './trainer.ts';
+import { warnUnnormalised, watchForNaN } from './watch.ts';
 import { classWeights, sampleWeights } from './weights.ts';
+
+/** Numbers that weigh samples, one a sample. */
+type SampleWeight = Float32Array | readonly number[] | Tensor;
 
 /** What fit takes beside samples and labels. */
 export interface FitOptions {
   /** Passes over the samples. Default 1. */
   epochs?: number;
-  /** Samples a step. Default 32. */
+  /** Samples a step. Default 32. Not for data sets that are batched. */
   batchSize?: number;
-  /** Samples and labels that are evaluated after every epoch. */
-  validationData?: readonly [SampleData, SampleData];
+  /** Steps an epoch, for data sets: the next epoch goes on where the last one ended. Default: an epoch is a pass. */
+  stepsPerEpoch?: number;
+  /** Samples and labels that are evaluated after every epoch, or a data set of them. */
+  validationData?: readonly [ModelData, (ModelData | null)?] | Dataset<unknown>;
+  /** Steps of the validation over a data set. Default: all. */
+  validationSteps?: number;
   /** Share of the samples, taken from the end before shuffling, that is kept for validation. Default 0. */
   validationSplit?: number;
   /** Samples a step of the validation. Default 256, or batchSize if that is larger. */
   validationBatchSize?: number;
   /** Whether the order of samples changes every epoch. Default true. */
   shuffle?: boolean;
-  /** Weight of each class in the loss, by its index. */
+  /** Weight of each class in the loss, by its index; for models of one output. */
   classWeight?: Readonly<Record<number, number>>;
-  /** Weight of each sample in the loss. */
-  sampleWeight?: Float32Array | readonly number[] | Tensor;
+  /** Weight of each sample in the loss; of several outputs one for all, or one for each as an array or a record by name. */
+  sampleWeight?: SampleWeight | readonly SampleWeight[] | Readonly<Record<string, SampleWeight>>;
   /** Called as the fit goes. */
   callbacks?: readonly Callback[];
   /** 0: silent, 1: a progress bar, 2: a line an epoch, `'auto'`: a bar in a terminal, else lines. Default `'auto'`. */
@@ -44,70 +58,66 @@ export interface FitOptions {
 
 /** What evaluate takes beside samples and labels. */
 export interface EvaluateOptions {
-  /** Samples a step. Default 256. */
+  /** Samples a step. Default 256. Not for data sets that are batched. */
   batchSize?: number;
+  /** Steps over a data set. Default: all. */
+  steps?: number;
 }
 
+type AnyModel = Model<Nested<Tensor>>;
+
 interface Session {
-  readonly model: Model;
+  readonly model: AnyModel;
   readonly trainer: Trainer;
   readonly data: StepData;
-  readonly validation: { data: StepData; order: Order } | undefined;
+  /** Where the steps come from, if not from `data`. */
+  readonly feed: Feed | undefined;
+  readonly validation: { data: StepData; order: Order } | Feed | undefined;
   readonly indices: Int32Array;
   readonly batchSize: number;
   readonly options: FitOptions;
   readonly history: History;
   readonly reporter: Reporter;
-  readonly control: FitControl & { stopping: boolean };
+  readonly control: Control;
 }
 
 /** The whole of `model.fit`. */
 export async function runFit(
-  model: Model,
-  x: SampleData,
-  y: SampleData,
+  model: AnyModel,
+  x: ModelData | Dataset<unknown>,
+  y: ModelData | null | undefined,
   options: FitOptions,
 ): Promise<History> {
   const where = `${model.name}.fit`;
   checkOptions(where, options);
   model.compiled('fit');
-  const owned: { dispose(): void }[] = [];
-  const take = (name: string, data: SampleData): Samples => {
-    const { samples, made } = asSamples(where, name, data);
-    if (made) owned.push(samples);
-    return samples;
-  };
-  const own = <T extends { dispose(): void } | undefined>(thing: T): T => {
-    if (thing !== undefined) owned.push(thing);
-    return thing;
-  };
+  const taken = new Taken(where);
+  const feeds = await openFeeds(model, x, options);
+  const feed = feeds.train;
   try {
-    const inputs = take('x', x);
-    const labels = take('y', y);
-    checkPair(where, inputs, labels);
-    model.prepare('fit', inputs);
-    warnUnnormalised(inputs);
+    const plain = feed?.data ?? model.takeData(where, taken, { x: x as ModelData, y }, true);
+    warnUnnormalised(plain.x);
     const trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
-    const kept = Math.floor(inputs.length * (1 - validationSplit));
+    const { length } = plain.x[0]!;
+    const kept = feed ? length : Math.floor(length * (1 - validationSplit));
     if (kept < 1)
       throw new NablaError(where, `validationSplit ${validationSplit} leaves no samples to train on`);
-    const weights = weightsOf(where, labels, options);
-    const data = { x: inputs, y: labels, weights: own(weights) };
-
+    if (kept < length) model.checkEvaluable(where);
+    const { sampleWeight, classWeight } = options;
+    const data = feed ? plain : weighted(where, taken, plain, sampleWeight, classWeight);
     // As in Keras: weights of classes count in training only.
-    const plain = options.classWeight && weightsOf(where, labels, { ...options, classWeight: undefined });
-    const held = options.classWeight === undefined ? data : { ...data, weights: own(plain) };
-    const validate = validationOf(where, options, held, kept, take);
-    if (validate && validate.data.x !== inputs) model.prepare('fit.validationData', validate.data.x);
+    const held = feed || classWeight === undefined ? data : weighted(where, taken, plain, sampleWeight);
+    const validate = validationOf(model, taken, options, held, kept);
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
-      const validation = validate && {
+      const table = validate && {
         data: validate.data,
         order: trainer.orderOf(validate.indices, Math.min(size, validate.indices.length)),
       };
-      if (validation) owned.push({ dispose: () => validation.order.storage.release() });
-      const control = makeControl(model);
+      if (table) taken.own({ dispose: () => table.order.storage.release() });
+      const validation = feeds.validation ?? table;
+      const control = makeControl(model, options);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
       const indices = ascending(kept);
@@ -115,6 +125,7 @@ export async function runFit(
         model,
         trainer,
         data,
+        feed,
         validation,
         indices,
         batchSize,
@@ -123,10 +134,16 @@ export async function runFit(
         reporter,
         control,
       };
-      return await runEpochs(session);
+      model.resumeFrom(() => control.position);
+      try {
+        return await runEpochs(session);
+      } finally {
+        model.resumeFrom(control.position);
+      }
     });
   } finally {
-    for (const thing of owned) thing.dispose();
+    await feeds.close();
+    taken.dispose();
   }
 }
 
@@ -155,96 +172,89 @@ function checkOptions(where: string, options: FitOptions): void {
   if (validationData !== undefined && validationSplit > 0) {
     throw new NablaError(where, 'got both validationData and validationSplit, expected one of them');
   }
-  if (validationData !== undefined && (!Array.isArray(validationData) || validationData.length !== 2)) {
+  const isPair = Array.isArray(validationData) && validationData.length === 2;
+  if (validationData !== undefined && !isPair && !(validationData instanceof Dataset)) {
     throw new NablaError(where, `bad validationData, got ${describe(validationData)}, expected [x, y]`);
   }
 }
 
-function weightsOf(where: string, labels: Samples, options: FitOptions): Tensor | undefined {
-  const { classWeight, sampleWeight } = options;
-  if (classWeight === undefined && sampleWeight === undefined) return undefined;
-  let weights = sampleWeight === undefined ? undefined : sampleWeights(where, sampleWeight, labels.length);
-  if (classWeight !== undefined) {
-    const byClass = classWeights(where, classWeight, labels);
-    weights = weights === undefined ? byClass : byClass.map((weight, i) => weight * weights![i]!);
+/** The data with the weights of their samples: what is given for them, times that of their class. */
+function weighted(
+  where: string,
+  taken: Taken,
+  data: StepData,
+  sampleWeight: FitOptions['sampleWeight'],
+  classWeight?: FitOptions['classWeight'],
+): StepData {
+  if (classWeight === undefined && sampleWeight === undefined) return data;
+  const { names } = data.slots.y;
+  if (classWeight !== undefined && names.length !== 1) {
+    throw new NablaError(
+      where,
+      `classWeight is for models of one output, got ${names.length}; give sampleWeight by output`,
+    );
   }
-  return fromArray(weights!, [labels.length], 'float32').keep();
+  const isOne =
+    !isRecord(sampleWeight) && !(Array.isArray(sampleWeight) && typeof sampleWeight[0] === 'object');
+  const given: (SampleWeight | undefined)[] = isOne
+    ? names.map(() => sampleWeight as SampleWeight | undefined)
+    : inOrder<SampleWeight>(where, 'sampleWeight', sampleWeight as Nested<SampleWeight>, names);
+  const weights = data.y.map((labels, i) => {
+    const weight = given[i];
+    let values = weight === undefined ? undefined : sampleWeights(where, weight, labels.length);
+    if (classWeight !== undefined) {
+      const byClass = classWeights(where, classWeight, labels);
+      values = values === undefined ? byClass : byClass.map((each, k) => each * values![k]!);
+    }
+    return values && taken.own(fromArray(values, [labels.length], 'float32').keep());
+  });
+  return { ...data, weights };
 }
 
 function validationOf(
-  where: string,
-  options: FitOptions,
+  model: AnyModel,
+  taken: Taken,
+  { validationData }: FitOptions,
   data: StepData,
   kept: number,
-  take: (name: string, data: SampleData) => Samples,
 ): { data: StepData; indices: Int32Array } | undefined {
-  if (options.validationData !== undefined) {
-    const [x, y] = options.validationData;
-    const inputs = take('validation x', x);
-    const labels = take('validation y', y);
-    checkPair(`${where}.validationData`, inputs, labels);
-    return { data: { x: inputs, y: labels, weights: undefined }, indices: ascending(inputs.length) };
-  }
-  if (kept === data.x.length) return undefined;
-  return { data, indices: ascending(data.x.length).subarray(kept) };
-}
-
-/** Bytes as they come train badly: the first layer meets numbers up to 255. */
-function warnUnnormalised(x: Samples): void {
-  if (x.dtype === 'uint8') {
-    console.warn(
-      '[fit] x is uint8 and not normalised, values run up to 255; wrap it: samples(x, { scale: 1 / 255 })',
-    );
-  }
-}
-
-function makeControl(model: Model): FitControl & { stopping: boolean } {
-  const { optimizer } = model.compiled('fit');
-  return {
-    stopping: false,
-    stop() {
-      this.stopping = true;
-    },
-    getWeights: () => model.getWeights(),
-    setWeights: (weights) => model.setWeights(weights),
-    get learningRate() {
-      return optimizer.learningRate;
-    },
-    set learningRate(rate: number) {
-      if (optimizer.schedule !== undefined) {
-        throw new NablaError(
-          optimizer.name,
-          `the learning rate follows the schedule ${optimizer.schedule.name}, got ${rate}; compile with a number to set it`,
-        );
-      }
-      if (!(rate >= 0 && Number.isFinite(rate))) {
-        throw new NablaError(optimizer.name, `bad learningRate, got ${rate}, expected a finite number >= 0`);
-      }
-      optimizer.learningRate = rate;
-    },
-  };
+  const { length } = data.x[0]!;
+  if (validationData instanceof Dataset) return undefined;
+  if (validationData === undefined)
+    return kept === length ? undefined : { data, indices: ascending(length).subarray(kept) };
+  const [x, y] = validationData;
+  const held = model.takeData(`${model.name}.fit.validationData`, taken, { x, y }, false, 'validation ');
+  return { data: held, indices: ascending(held.x[0]!.length) };
 }
 
 async function runEpochs(session: Session): Promise<History> {
   const { options, history, control, reporter } = session;
-  const { epochs = 1, callbacks = [], resume } = options;
-  const first = resume?.epoch ?? options.initialEpoch ?? 0;
+  const { epochs = 1, callbacks = [] } = options;
   const began = performance.now();
   let logs: Logs = {};
-  let reached = first;
   for (const callback of callbacks) await callback.onTrainBegin?.(control);
+  const { resume } = control;
+  const first = resume?.epoch ?? options.initialEpoch ?? 0;
+  let reached = first;
   for (let epoch = first; epoch < epochs && !control.stopping && !options.signal?.aborted; epoch++) {
     for (const callback of callbacks) await callback.onEpochBegin?.(epoch, control);
     const ended = await runEpoch(session, epoch, epoch === first ? resume : undefined);
     if (ended === undefined) break;
     logs = ended;
     history.add(epoch, logs);
+    const { feed } = session;
+    control.at = { epoch: epoch + 1, step: 0, ...(feed && { data: feed.positionAt(epoch + 1) }) };
     for (const callback of callbacks) await callback.onEpochEnd?.(epoch, logs, control);
     reached = epoch + 1;
   }
   // Aborted before an epoch began: that is where to go on.
   if (options.signal?.aborted && history.stopped === undefined && !control.stopping && reached < epochs)
-    history.stopped = { epoch: reached, step: 0, ...randomStates() };
+    history.stopped = {
+      epoch: reached,
+      step: 0,
+      ...randomStates(),
+      ...(session.feed && { data: session.feed.positionAt(reached) }),
+    };
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
   history.seconds = (performance.now() - began) / 1000;
   reporter.end();
@@ -257,28 +267,41 @@ async function runEpoch(
   epoch: number,
   resume: FitPosition | undefined,
 ): Promise<Logs | undefined> {
-  const { trainer, data, indices, batchSize, options, history, control, reporter } = session;
-  const { epochs = 1, callbacks = [], shuffle = true } = options;
+  const { trainer, data, feed, indices, batchSize, options, history, control, reporter } = session;
+  const { epochs = 1, callbacks = [], shuffle = true, stepsPerEpoch } = options;
   if (resume !== undefined) {
-    checkResume(`${session.model.name}.fit`, resume, Math.ceil(indices.length / batchSize));
+    const steps = feed ? (stepsPerEpoch ?? feed.size) : Math.ceil(indices.length / batchSize);
+    checkResume(`${session.model.name}.fit`, resume, steps ?? Number.POSITIVE_INFINITY);
     restoreRandom(resume);
   }
+  if (feed) await (resume?.data ? feed.seek(resume.data) : feed.next(epoch));
   const shuffleState = hostRandom().state;
   const sequence = indices.slice();
-  if (shuffle) hostRandom().shuffle(sequence);
+  if (shuffle && !feed) hostRandom().shuffle(sequence);
   const order = trainer.orderOf(sequence, Math.min(batchSize, indices.length));
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
-  const total = full + (rest > 0 ? 1 : 0);
+  const total = feed ? (stepsPerEpoch ?? feed.size) : full + (rest > 0 ? 1 : 0);
   const mean = trainer.runningMean();
   const began = performance.now();
   reporter.beginEpoch(epoch, epochs, total);
   let completed = resume?.step ?? 0;
 
+  const place = () => ({
+    epoch,
+    step: completed,
+    shuffle: shuffleState,
+    ...(feed && { data: feed.position }),
+  });
+  const next = () => ({ epoch: epoch + 1, step: 0, ...(feed && { data: feed.positionAt(epoch + 1) }) });
+  control.at = place();
   const onSlice = (size: number) => async (slice: Slice) => {
     completed += slice.steps;
+    control.at = completed < (total ?? Number.POSITIVE_INFINITY) ? place() : next();
     history.steps += slice.steps;
-    watchForNaN(session, slice, epoch);
+    session.model.iterations += slice.steps;
+    if (!callbacks.some(({ toleratesNaN }) => toleratesNaN))
+      watchForNaN(`${session.model.name}.fit`, feed?.data ?? data, slice, epoch, feed?.firstSample);
     mean.add(slice, size);
     reporter.update(completed, mean.logs());
     for (const callback of callbacks) {
@@ -291,36 +314,44 @@ async function runEpoch(
   };
 
   try {
-    if (completed < full) {
-      await trainer.run(
-        true,
-        data,
-        order,
-        completed,
-        full - completed,
-        onSlice(order.batchSize),
-        options.signal,
-      );
+    const interrupted = () => control.stopping || options.signal?.aborted === true;
+    const limit = feed ? (stepsPerEpoch ?? Number.POSITIVE_INFINITY) : full;
+    // Data that end sooner than expected bring no step.
+    for (let before = -1; completed < limit && completed > before && !interrupted(); ) {
+      before = completed;
+      const steps = Math.min(limit - completed, stepsToStop(control, callbacks));
+      if (feed) await feed.run(trainer, true, steps, completed, onSlice, options.signal);
+      else await trainer.run(true, data, order, completed, steps, onSlice(order.batchSize), options.signal);
     }
-    const interrupted = control.stopping || options.signal?.aborted === true;
-    if (!interrupted && rest > 0 && completed === full)
+    if (!feed && !interrupted() && rest > 0 && completed === full)
       await trainer.runRest(true, data, order, onSlice(rest));
   } finally {
     order.storage.release();
   }
-  if (completed < total) {
-    if (options.signal?.aborted)
-      history.stopped = { epoch, step: completed, ...randomStates(), shuffle: shuffleState };
+  const interrupted = control.stopping || options.signal?.aborted === true;
+  if (feed && !interrupted && completed < (total ?? 1)) {
+    if (completed === 0) throw feed.nothing();
+    console.warn(
+      `[fit] the data ended after ${completed} steps of epoch ${epoch + 1}, expected ${total}; repeat() it`,
+    );
+  } else if (completed < (total ?? Number.POSITIVE_INFINITY) && interrupted) {
+    if (options.signal?.aborted) {
+      const states = { ...randomStates(), shuffle: shuffleState };
+      history.stopped = { epoch, step: completed, ...states, ...(feed && { data: feed.position }) };
+    }
     reporter.breakOff(completed);
     return undefined;
   }
   const logs = mean.logs();
   const { validation } = session;
   if (validation) {
-    const values = await trainer.evaluateOver(validation.data, validation.order);
+    const values =
+      'order' in validation
+        ? await trainer.evaluateOver(validation.data, validation.order)
+        : await evaluateFeed(trainer, validation, epoch, options.validationSteps);
     for (const [name, value] of Object.entries(values)) logs[`val_${name}`] = value;
   }
-  reporter.endEpoch(epoch, epochs, logs, total, (performance.now() - began) / 1000);
+  reporter.endEpoch(epoch, epochs, logs, completed, (performance.now() - began) / 1000);
   return logs;
 }
 
@@ -335,38 +366,8 @@ function checkResume(where: string, resume: FitPosition, steps: number): void {
   );
 }
 
-function randomStates(): { shuffle: PhiloxState; random: readonly number[] } {
-  return { shuffle: hostRandom().state, random: [...generatorState().dataSync()] };
-}
-
 function restoreRandom({ shuffle, random }: FitPosition): void {
   restoreHostRandom(shuffle);
   const { storage, byteOffset } = generatorState().memory('resume');
   storage.engine.backend.write(storage.handle, byteOffset, Int32Array.from(random));
-}
-
-/** Ends the fit at the first step whose loss is NaN, with what can be said about why. */
-function watchForNaN({ model, trainer, data }: Session, slice: Slice, epoch: number): void {
-  const at = slice.columns[0]!.findIndex((loss) => Number.isNaN(loss));
-  if (at < 0) return;
-  const bad = firstNotFinite(data);
-  const cause =
-    bad === undefined
-      ? 'all data are finite: lower the learning rate, or clip gradients with clipnorm'
-      : `sample ${bad.index} of ${bad.name} holds ${bad.value}; clean the data`;
-  throw new NablaError(
-    `${model.name}.fit`,
-    `the ${trainer.names[0]} turned NaN at step ${slice.first + at} of epoch ${epoch + 1}, expected a number; ${cause}`,
-  );
-}
-
-function firstNotFinite({ x, y }: StepData): { name: string; index: number; value: number } | undefined {
-  for (const [name, { tensor }] of [['x', x] as const, ['y', y] as const]) {
-    if (tensor.dtype !== 'float32') continue;
-    const values = tensor.dataSync() as Float32Array;
-    const at = values.findIndex((value) => !Number.isFinite(value));
-    if (at >= 0)
-      return { name, index: Math.floor(at / (values.length / tensor.shape[0]!)), value: values[at]! };
-  }
-  return undefined;
 }

@@ -1,15 +1,21 @@
-// Functional models: a graph of layers from an input to an output, with branches, joins and shared layers.
+// Functional models: a graph of layers from inputs to outputs, with branches, joins and shared layers.
 import { describe, NablaError } from '../errors.ts';
-import type { Layer } from '../layers/layer.ts';
-import { SymbolicTensor } from '../layers/symbolic.ts';
+import type { CallContext, Layer } from '../layers/layer.ts';
+import { type LayerCall, SymbolicTensor } from '../layers/symbolic.ts';
+import { isRecord, type Nested, nest, partsOf, type Structure, structureOf } from '../nested.ts';
+import type { ConfigWriter, Json } from '../saving/config.ts';
 import { type Shape, showShape } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 import { Model } from './model.ts';
+import { distinctNames, inOrder, type Slots } from './slots.ts';
+import { nameLayers } from './tracking.ts';
 
 /** What input takes. */
 export interface InputOptions {
   /** Shape of one sample, without the batch. */
   shape: Shape;
+  /** Under which data for it may be given. Default `'input'`, `'input_1'` and so on. */
+  name?: string;
 }
 
 /**
@@ -21,72 +27,104 @@ export interface InputOptions {
  * const y = layers.dense({ units: 10, activation: 'softmax' }).apply(h);
  * const network = model({ inputs: x, outputs: y });
  */
-export function input({ shape }: InputOptions): SymbolicTensor {
+export function input({ shape, name }: InputOptions): SymbolicTensor {
   if (!Array.isArray(shape) || !shape.every((dim) => Number.isInteger(dim) && dim >= 1)) {
     throw new NablaError(
       'input',
       `bad shape, got ${describe(shape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
     );
   }
-  return new SymbolicTensor(shape);
+  return new SymbolicTensor(shape, undefined, name);
 }
 
 /** What model takes. */
-export interface FunctionalOptions {
-  /** Where samples enter. */
-  inputs: SymbolicTensor;
-  /** What the model predicts. */
-  outputs: SymbolicTensor;
+export interface FunctionalOptions<S extends Nested<SymbolicTensor> = Nested<SymbolicTensor>> {
+  /** Where samples enter: one input, an array of them, or a record of them by name. */
+  inputs: Nested<SymbolicTensor>;
+  /** What the model predicts: one output, an array of them, or a record of them by name. */
+  outputs: S;
   /** Default `'functional'`. */
   name?: string;
+  /** Whether optimizers change the weights. Default true. */
+  trainable?: boolean;
 }
 
+/** Tensors in the place of symbolic tensors. */
+export type TensorsOf<S> = S extends SymbolicTensor ? Tensor : { [K in keyof S]: Tensor };
+
+const isSymbolic = (value: unknown) => value instanceof SymbolicTensor;
+
 /** A model whose layers form a graph. */
-export class Functional extends Model {
-  private readonly entry: SymbolicTensor;
-  private readonly exit: SymbolicTensor;
-  // Outputs of layers, each after what it is made of.
-  private readonly order: readonly SymbolicTensor[];
+export class Functional<O extends Nested<Tensor> = Tensor> extends Model<O> {
+  private readonly entries: readonly SymbolicTensor[];
+  private readonly exits: readonly SymbolicTensor[];
+  private readonly slots: { readonly inputs: Slots; readonly outputs: Slots };
+  // Calls of layers, each after those that it takes something from.
+  private readonly order: readonly LayerCall[];
   private readonly distinct: readonly Layer[];
 
   constructor(options: FunctionalOptions) {
-    super(options.name ?? 'functional');
+    super(options);
     const { inputs, outputs } = options;
-    for (const [name, value] of Object.entries({ inputs, outputs })) {
-      if (value instanceof SymbolicTensor) continue;
+    const [entries, exits] = Object.entries({ inputs, outputs }).map(([name, value]) => {
+      const listed = isSymbolic(value) || Array.isArray(value) || isRecord(value);
+      const parts = listed ? partsOf<SymbolicTensor>(value, isSymbolic) : [];
+      if (parts.length > 0 && parts.every(isSymbolic)) return parts;
       throw new NablaError(
         this.name,
-        `bad ${name}, got ${describe(value)}, expected what input() or a layer gives`,
+        `bad ${name}, got ${describe(value)}, expected what input() or a layer gives, or an array or record of them`,
       );
+    }) as [SymbolicTensor[], SymbolicTensor[]];
+    const inner = entries.find(({ origin }) => origin !== undefined);
+    if (inner !== undefined || new Set(entries).size < entries.length) {
+      const got = inner === undefined ? 'one of them twice' : `what ${inner.layer!.name} gives`;
+      throw new NablaError(this.name, `bad inputs, got ${got}, expected what input() gives, each once`);
     }
-    this.entry = inputs;
-    this.exit = outputs;
+    this.entries = entries;
+    this.exits = exits;
     this.order = this.sorted();
-    this.distinct = [...new Set(this.order.map(({ layer }) => layer!))];
-    this.nameLayers();
+    this.distinct = [...new Set(this.order.map(({ layer }) => layer))];
+    nameLayers(this.name, this.distinct);
+    const slotsOf = (structure: Structure, names: readonly string[]): Slots => ({
+      structure,
+      names: typeof structure === 'string' ? distinctNames(names) : structure,
+    });
+    const given = entries.map(({ name }) => name ?? 'input');
+    const made = exits.map((exit) => exit.layer?.name ?? exit.name ?? 'input');
+    this.slots = {
+      inputs: slotsOf(structureOf(inputs, isSymbolic), given),
+      outputs: slotsOf(structureOf(outputs, isSymbolic), made),
+    };
   }
 
-  private sorted(): SymbolicTensor[] {
-    const order: SymbolicTensor[] = [];
-    const seen = new Set<SymbolicTensor>([this.entry]);
-    // A loop with its own stack: models may be thousands of layers deep.
-    const stack: { node: SymbolicTensor; next: number }[] = [{ node: this.exit, next: 0 }];
-    while (stack.length > 0) {
-      const top = stack.at(-1)!;
-      const { node } = top;
-      if (top.next === 0 && seen.has(node)) {
-        stack.pop();
-      } else if (node.layer === undefined) {
-        throw new NablaError(
-          this.name,
-          `the output depends on another input, got ${node}, expected only the one given as inputs`,
-        );
-      } else if (top.next < node.inputs.length) {
-        stack.push({ node: node.inputs[top.next++]!, next: 0 });
-      } else {
-        seen.add(node);
-        order.push(node);
-        stack.pop();
+  override get kind(): string {
+    return 'functional';
+  }
+
+  private sorted(): LayerCall[] {
+    const order: LayerCall[] = [];
+    const seen = new Set<SymbolicTensor | LayerCall>(this.entries);
+    for (const exit of this.exits) {
+      // A loop with its own stack: models may be thousands of layers deep.
+      const stack: { node: SymbolicTensor; next: number }[] = [{ node: exit, next: 0 }];
+      while (stack.length > 0) {
+        const top = stack.at(-1)!;
+        const { node } = top;
+        const call = node.origin;
+        if (seen.has(node) || (call !== undefined && seen.has(call))) {
+          stack.pop();
+        } else if (call === undefined) {
+          throw new NablaError(
+            this.name,
+            `the output depends on another input, got ${node}, expected only those given as inputs`,
+          );
+        } else if (top.next < call.inputs.length) {
+          stack.push({ node: call.inputs[top.next++]!, next: 0 });
+        } else {
+          seen.add(call);
+          order.push(call);
+          stack.pop();
+        }
       }
     }
     if (order.length === 0)
@@ -94,59 +132,112 @@ export class Functional extends Model {
     return order;
   }
 
-  private nameLayers(): void {
-    const counts = new Map<string, number>();
-    const names = new Set<string>();
-    for (const layer of this.distinct) {
-      const same = counts.get(layer.kind) ?? 0;
-      counts.set(layer.kind, same + 1);
-      layer.nameIfUnnamed(same === 0 ? layer.kind : `${layer.kind}_${same}`);
-      if (names.has(layer.name)) {
-        throw new NablaError(
-          this.name,
-          `two layers have one name, got '${layer.name}' twice, expected names to differ`,
-        );
-      }
-      names.add(layer.name);
-    }
+  override toConfig(writer: ConfigWriter): Json {
+    const values = [...this.entries, ...this.order.flatMap(({ outputs }) => outputs)];
+    const place = new Map(values.map((value, i) => [value, i]));
+    const { inputs, outputs } = this.slots;
+    return {
+      className: 'Functional',
+      name: this.name,
+      trainable: this.trainable,
+      layers: this.distinct.map((layer) => writer.layer(layer)),
+      inputs: this.entries.map(({ shape, name }) => ({ shape, name: name ?? null })),
+      inputStructure: inputs.structure,
+      nodes: this.order.map((call) => ({
+        layer: this.distinct.indexOf(call.layer),
+        inputs: call.inputs.map((source) => place.get(source)!),
+      })),
+      outputs: this.exits.map((exit) => place.get(exit)!),
+      outputStructure: outputs.structure,
+    };
   }
 
   override get layers(): readonly Layer[] {
     return this.distinct;
   }
 
-  override get inputShape(): Shape {
-    return this.entry.shape;
+  override get knowsInputs(): boolean {
+    return true;
+  }
+
+  override get inputSlots(): Slots {
+    return this.slots.inputs;
+  }
+
+  override get outputSlots(): Slots {
+    return this.slots.outputs;
+  }
+
+  override get inputShapes(): readonly Shape[] {
+    return this.entries.map(({ shape }) => shape);
   }
 
   override build(): void {
-    for (const { layer, inputs } of this.order) layer!.ensureBuilt(...inputs.map(({ shape }) => shape));
+    this.ensureBuilt(...this.inputShapes);
+  }
+
+  protected override buildAll(): void {
+    for (const { layer, inputs } of this.order) layer.ensureBuilt(...inputs.map(({ shape }) => shape));
+  }
+
+  protected override shapeOf(inputShapes: readonly Shape[]): Nested<Shape> {
+    const fits = (shape: Shape, i: number) => shape.join() === inputShapes[i]?.join();
+    if (inputShapes.length !== this.entries.length || !this.inputShapes.every(fits)) {
+      const show = (shapes: readonly Shape[]) => shapes.map(showShape).join(' and ');
+      throw new NablaError(
+        this.name,
+        `inputs do not fit, got samples ${show(inputShapes)}, expected ${show(this.inputShapes)}`,
+      );
+    }
+    return nest(
+      this.slots.outputs.structure,
+      this.exits.map(({ shape }) => shape),
+    );
   }
 
   override shapes(): [Layer, Shape][] {
-    return this.distinct.map((layer) => [layer, this.order.find((node) => node.layer === layer)!.shape]);
+    return this.distinct.map((layer) => [
+      layer,
+      this.order.find((call) => call.layer === layer)!.outputs[0]!.shape,
+    ]);
   }
 
-  override call(x: Tensor, training: boolean): Tensor {
-    const values = new Map<SymbolicTensor, Tensor>([[this.entry, x]]);
-    for (const node of this.order) {
-      // One call of a layer gives all of its outputs.
-      if (values.has(node)) continue;
-      const inputs = node.inputs.map((source) => values.get(source)!);
-      const outputs = [node.layer!.apply(inputs, { training })].flat() as Tensor[];
-      node.origin!.outputs.forEach((sibling, i) => {
-        values.set(sibling, outputs[i]!);
+  override call(x: Nested<Tensor>, context: CallContext): O {
+    const xs = inOrder<Tensor>(this.name, 'inputs', x, this.slots.inputs.names);
+    const values = new Map<SymbolicTensor, Tensor>(this.entries.map((entry, i) => [entry, xs[i]!]));
+    for (const { layer, inputs, outputs } of this.order) {
+      const given = inputs.map((source) => values.get(source)!);
+      const made = partsOf<Tensor>(layer.apply(given, context), (value) => value instanceof Tensor);
+      outputs.forEach((output, i) => {
+        values.set(output, made[i]!);
       });
     }
-    return values.get(this.exit)!;
+    return nest(
+      this.slots.outputs.structure,
+      this.exits.map((exit) => values.get(exit)!),
+    ) as O;
   }
 
   override toString(): string {
-    return `${this.name}(${showShape(this.entry.shape)} -> ${showShape(this.exit.shape)})`;
+    const show = (symbols: readonly SymbolicTensor[]) =>
+      symbols.map(({ shape }) => showShape(shape)).join(', ');
+    return `${this.name}(${show(this.entries)} -> ${show(this.exits)})`;
   }
 }
 
-/** A model from its input to its output, as layers were applied to one another. */
-export function model(options: FunctionalOptions): Functional {
-  return new Functional(options);
+/**
+ * A model from its inputs to its outputs, as layers were applied to one another.
+ *
+ * @example
+ * const [a, b] = [input({ shape: [8], name: 'a' }), input({ shape: [4], name: 'b' })];
+ * const both = layers.concatenate().apply([a, b]);
+ * const price = layers.dense({ units: 1, name: 'price' }).apply(both);
+ * const kind = layers.dense({ units: 3, activation: 'softmax', name: 'kind' }).apply(both);
+ * const network = model({ inputs: [a, b], outputs: [price, kind] });
+ * network.compile({ loss: { price: 'mse', kind: 'sparseCategoricalCrossentropy' } });
+ */
+export function model<const S extends Nested<SymbolicTensor>>(
+  options: FunctionalOptions<S>,
+): Functional<TensorsOf<S>> {
+  return new Functional<TensorsOf<S>>(options);
 }

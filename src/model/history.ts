@@ -5,6 +5,15 @@ import type { PhiloxState } from '../random.ts';
 /** Loss and metrics by name; those of validation data begin with `val`. */
 export type Logs = Record<string, number>;
 
+/** A place in a data set: batches taken from one of its passes. */
+export interface DataPosition {
+  /** What the passes' own seeds follow from. */
+  readonly seed: number;
+  /** Number of the pass. */
+  readonly iteration: number;
+  readonly batches: number;
+}
+
 /** Where a fit was stopped, for fit's `resume`. */
 export interface FitPosition {
   /** The epoch it was in, from 0. */
@@ -15,6 +24,8 @@ export interface FitPosition {
   readonly shuffle: PhiloxState;
   /** State of the generator that dropout draws from. */
   readonly random: readonly number[];
+  /** Place in the data, of a fit over a data set. */
+  readonly data?: DataPosition;
 }
 
 /** What fit gives. */

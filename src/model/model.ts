@@ -1,316 +1,403 @@
-// Models: compile, fit, evaluate, predict over any function of layers.
-import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
-import { type Engine, engine } from '../engine.ts';
+// Models: layers that are compiled, trained, evaluated and asked for predictions together; the base of all of them, and of one's own.
+
+import { collect } from '../collect.ts';
+import { Dataset } from '../data/dataset.ts';
+import type { Samples } from '../data/samples.ts';
+import { engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
-import type { Layer } from '../layers/layer.ts';
-import { getLoss, type Loss, type LossLike } from '../losses/losses.ts';
-import type { AnyMetric } from '../metrics/metric.ts';
-import { getMetric, type MetricLike } from '../metrics/metrics.ts';
+import { type Nested, nest } from '../nested.ts';
 import { getOptimizer, type Optimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
-import type { Shape } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
-import { empty } from '../trace.ts';
-import type { Variable } from '../variable.ts';
+import { captureTraining, restoreTraining, type TrainingState } from '../saving/progress.ts';
+import { showShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import type { BatchTensors } from './batch.ts';
+import { evaluateDataset, predictDataset } from './feeding.ts';
 import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
+import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';
-import { predictProgram } from './programs.ts';
+import type { LogWriter } from './log.ts';
+import { Predictor } from './predictor.ts';
+import { Savable } from './savable.ts';
+import { labelSlots, type ModelData, slotsOf, Taken } from './slots.ts';
+import { type Batch, batchOf, Step, type StepContext, type StepLogs, tryStep } from './step.ts';
+import { checkCounts, type StepData } from './step-data.ts';
 import { type SummaryOptions, summaryText } from './summary.ts';
-import { checkHome, Trainer } from './trainer.ts';
+import { checkTracked } from './tracking.ts';
+import { Trainer } from './trainer.ts';
+import { readWeights, writeWeights } from './weights.ts';
 
 /** What compile takes. */
 export interface CompileOptions {
   /** Default `'rmsprop'`, as in Keras. */
   optimizer?: OptimizerLike;
-  /** What is minimised: a name, a loss, or a function of labels and predictions. */
-  loss: LossLike;
-  /** What is reported beside the loss. */
-  metrics?: readonly MetricLike[];
+  /**
+   * What is minimised: a name, a loss, or a function of labels and predictions; for several outputs one for all, an array of one for each, or
+   * a record by the outputs' names, null for one that is not trained. `null`: nothing but what layers add with addLoss().
+   */
+  loss?: Losses | null;
+  /** Weights of the outputs' losses in the sum, in their order or by name. Default 1 each. */
+  lossWeights?: readonly number[] | Readonly<Record<string, number>>;
+  /** What is reported beside the loss. Of several outputs an array of one entry for each (a metric or an array), or a record by name. */
+  metrics?: Metrics;
 }
 
 /** What a model was compiled with. */
 export interface Compiled {
   readonly optimizer: Optimizer;
-  readonly loss: Loss;
-  readonly metrics: readonly AnyMetric[];
+  readonly options: HeadOptions;
 }
+
+/** Samples and labels as they are given. */
+interface GivenData {
+  readonly x: ModelData;
+  readonly y?: ModelData | null | undefined;
+}
+
+/** Predictions in the place of a model's outputs. */
+export type Predictions<O> = O extends Tensor ? Tensor<'float32'> : { [K in keyof O]: Tensor<'float32'> };
 
 // Predictions are made so many samples at a time, unless told otherwise.
 const predictBatch = 256;
-// Programs of other shapes that are kept; the oldest go first.
-const maxPredictors = 16;
 
-/** The base of all models. */
-export abstract class Model implements Disposable {
-  readonly name: string;
-  private compiledWith: Compiled | undefined;
-  private trainerInUse: Trainer | undefined;
-  private readonly predictors = new Map<string, ReturnType<typeof predictProgram>>();
+/**
+ * The base of all models, and of one's own: give `call`, and keep layers and models in fields, alone or in arrays and records. A model is a
+ * layer too. `O` is what it gives: a tensor, or several as an array or by name.
+ *
+ * @example
+ * class Residual extends Model {
+ *   hidden = layers.dense({ units: 8, activation: 'relu' });
+ *   out = layers.dense({ units: 8 });
+ *   override call(x: Tensor, context: CallContext) {
+ *     return this.out.apply(this.hidden.apply(x, context), context).add(x);
+ *   }
+ * }
+ */
+export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O> implements Disposable {
+  // Hidden from the search for layers among the fields.
+  #compiled: Compiled | undefined;
+  #heads: readonly Head[] | undefined;
+  #trainer: Trainer | undefined;
+  #predictor: Predictor | undefined;
+  #given: CompileOptions | undefined;
+  #awaiting: TrainingState | undefined;
+  readonly #tried = new Set<boolean>();
 
-  constructor(name: string) {
-    this.name = name;
-  }
+  /**
+   * One training step of one's own, in the place of the built-in one: computes losses, changes weights with `step.minimize` or
+   * `step.applyGradients`, and returns what to report. It is traced once into the program that fit runs, so it is as fast as the built-in one.
+   *
+   * @example
+   * override trainStep({ x }: Batch, step: Step) {
+   *   const loss = step.minimize(() => mean(square(sub(this.apply(x, step), x))), { optimizer: this.mine });
+   *   return { loss };
+   * }
+   */
+  trainStep?(batch: Batch<Nested<Tensor>, Nested<Tensor>>, step: Step): StepLogs;
 
-  /** The layers, in the order of their calls. */
-  abstract readonly layers: readonly Layer[];
-
-  /** What the model computes of a batch. */
-  abstract call(x: Tensor, training: boolean): Tensor;
-
-  /** Makes the weights for samples of this shape. */
-  abstract build(inputShape: Shape): void;
-
-  /** Shape of one input sample; undefined until it is known. */
-  abstract readonly inputShape: Shape | undefined;
-
-  /** The layers with the shapes of their output samples, for the summary; shapes are missing while the input's is not known. */
-  abstract shapes(): [Layer, Shape | undefined][];
-
-  /** All weights, layer by layer. */
-  get weights(): Variable<'float32'>[] {
-    return this.layers.flatMap((layer) => layer.weights);
-  }
-
-  /** @internal Is it changed by optimizers? */
-  isTrained(variable: Variable<'float32'>): boolean {
-    return this.layers.some((layer) => layer.trainableWeights.includes(variable));
-  }
+  /** One evaluation step of one's own, for evaluate and validation; returns what to report. */
+  testStep?(batch: Batch<Nested<Tensor>, Nested<Tensor>>, step: Step): StepLogs;
 
   /** Sets how the model is trained. Call it again to start over with a new optimizer. */
   compile(options: CompileOptions): void {
-    const { optimizer = 'rmsprop', loss, metrics = [] } = options ?? {};
-    if (loss === undefined) {
-      throw new NablaError(
-        `${this.name}.compile`,
-        "loss is missing, expected a name such as 'meanSquaredError'",
-      );
-    }
+    const { optimizer = 'rmsprop', loss, lossWeights, metrics } = options ?? {};
     const where = `${this.name}.compile`;
-    if (!Array.isArray(metrics)) {
-      throw new NablaError(
-        where,
-        `bad metrics, got ${describe(metrics)}, expected an array such as ['accuracy']`,
-      );
-    }
-    if (this.trainerInUse?.isBusy) {
+    if (loss === undefined && this.trainStep === undefined)
+      throw new NablaError(where, "loss is missing, expected a name such as 'meanSquaredError'");
+    if (this.#trainer?.isBusy)
       throw new NablaError(where, 'the model is being trained or evaluated; await that call first');
-    }
-    const compiled = {
-      optimizer: getOptimizer(where, optimizer),
-      loss: getLoss(where, loss),
-      metrics: distinct(metrics.map((metric) => getMetric(where, metric))),
-    };
-    this.trainerInUse?.dispose();
-    this.trainerInUse = undefined;
-    this.compiledWith = compiled;
+    const compiled = { optimizer: getOptimizer(where, optimizer), options: { loss, lossWeights, metrics } };
+    const outputs = this.outputSlots;
+    const heads = outputs && headsOf(where, outputs, compiled.options);
+    this.#trainer?.dispose();
+    this.#trainer = undefined;
+    this.#compiled = compiled;
+    this.#heads = heads;
+    this.#given = options;
+    this.#awaiting = undefined;
   }
 
   /** @internal What the model was compiled with; throws if it was not. */
   compiled(where: string): Compiled {
-    if (this.compiledWith === undefined) {
-      throw new NablaError(
-        `${this.name}.${where}`,
-        "the model is not compiled; call model.compile({ optimizer: 'adam', loss: ... }) first",
-      );
-    }
-    return this.compiledWith;
+    if (this.#compiled !== undefined) return this.#compiled;
+    throw new NablaError(
+      `${this.name}.${where}`,
+      "the model is not compiled; call model.compile({ optimizer: 'adam', loss: ... }) first",
+    );
   }
 
-  /** @internal The trainer: flat memory and programs, made on first use. */
+  /** @internal What it reports and minimises of each output; the model must be built, unless it has its own step and no loss. */
+  heads(where: string): readonly Head[] {
+    const { options } = this.compiled(where);
+    if (options.loss === undefined && options.metrics === undefined) return [];
+    this.#heads ??= headsOf(`${this.name}.compile`, this.outputSlots!, options);
+    return this.#heads;
+  }
+
+  /** @internal The trainer: optimizer state and programs, made on first use. */
   trainer(where: string): Trainer {
     const compiled = this.compiled(where);
-    if (this.trainerInUse === undefined || this.trainerInUse.stale(engine())) {
-      this.trainerInUse?.dispose();
-      this.trainerInUse = new Trainer(engine(), this, compiled);
-    }
-    return this.trainerInUse;
+    const former = this.#trainer;
+    if (former?.stale(engine()) === false) return former;
+    this.#trainer = new Trainer(engine(), this, compiled, this.heads(where), former);
+    former?.dispose();
+    if (this.#awaiting !== undefined) restoreTraining(this, this.#trainer, this.#awaiting);
+    this.#awaiting = undefined;
+    return this.#trainer;
   }
 
-  /** @internal Builds the model for these samples, or checks that they fit. */
-  prepare(where: string, x: Samples): void {
-    const wanted = this.inputShape;
-    if (wanted !== undefined && wanted.join() !== x.sampleShape.join()) {
-      const got = `[${x.sampleShape.join(', ')}]`;
+  /** @internal Samples for the inputs; builds the model for them, or checks that they fit. */
+  takeInputs(where: string, taken: Taken, data: ModelData, what = 'x'): Samples[] {
+    const slots = this.inputSlots ?? slotsOf(data, 'input');
+    const x = taken.samples(what, data, slots.names);
+    this.inputShapes?.forEach((wanted, i) => {
+      const got = x[i]!.sampleShape;
+      if (wanted.join() === got.join()) return;
+      const which = x.length === 1 ? 'samples' : `samples of '${slots.names[i]}'`;
       throw new NablaError(
-        `${this.name}.${where}`,
-        `samples do not fit, got shape ${got} a sample, expected [${wanted.join(', ')}]; reshape x or change inputShape`,
+        where,
+        `${which} do not fit, got shape ${showShape(got)} a sample, expected ${showShape(wanted)}; reshape x or change inputShape`,
       );
+    });
+    this.learnInputs(slots);
+    return x;
+  }
+
+  /** @internal Samples, labels and weights as steps read them, of a model that is built by them where it is not yet. */
+  takeData(where: string, taken: Taken, given: GivenData, train: boolean, prefix = ''): StepData {
+    const custom = this.customStep(train);
+    if (!train) this.checkEvaluable(where);
+    // A step of one's own may take other data than call does: real images, where call takes noise.
+    const known = custom && !this.knowsInputs ? slotsOf(given.x, 'input') : this.inputSlots;
+    const x =
+      custom && !this.knowsInputs
+        ? taken.samples(`${prefix}x`, given.x, known!.names)
+        : this.takeInputs(where, taken, given.x, `${prefix}x`);
+    const shapes = x.map(({ sampleShape }) => sampleShape);
+    const { loss, metrics } = this.compiled(where).options;
+    const byCall = !custom || loss !== undefined || metrics !== undefined;
+    if (byCall && this.outputSlots === undefined) this.ensureBuilt(...shapes);
+    const slots = labelSlots(this.heads(where), this.outputSlots, custom ? given.y : undefined);
+    const y = slots.names.length === 0 ? [] : taken.samples(`${prefix}y`, given.y as ModelData, slots.names);
+    checkCounts(where, x, y);
+    if (byCall) this.ensureBuilt(...shapes);
+    const data = { x, y, weights: y.map(() => undefined), slots: { x: known ?? this.inputSlots!, y: slots } };
+    if (custom && !this.#tried.has(train)) {
+      // Layers make their weights as the step first calls them.
+      checkTracked(this, () => tryStep(data, (batch) => this.runStep(train, data, batch, 1)));
+      this.#tried.add(train);
     }
-    this.build(x.sampleShape);
+    return data;
+  }
+
+  /** @internal Throws where there is neither a step of its own nor a loss to evaluate. */
+  checkEvaluable(where: string): void {
+    if (this.customStep(false) || this.trainStep === undefined || this.heads(where).length > 0) return;
+    throw new NablaError(
+      where,
+      'there is nothing to evaluate, got a model with a trainStep but neither testStep nor loss; give it one of them',
+    );
+  }
+
+  /** @internal Has it a step of its own? */
+  customStep(train: boolean): boolean {
+    return (train ? this.trainStep : this.testStep) !== undefined;
+  }
+
+  /** @internal Calls its own step, in a trace. */
+  runStep(
+    train: boolean,
+    data: StepData,
+    batch: BatchTensors,
+    size: number,
+    log?: LogWriter,
+    update: StepContext['update'] = () => {},
+  ): void {
+    const where = `${this.name}.${train ? 'trainStep' : 'testStep'}`;
+    const { optimizer } = this.compiled(where);
+    const { y, weights } = batch;
+    const [heads, outputs, model] = [this.heads(where), this.outputSlots, this];
+    const context = {
+      where,
+      model,
+      heads,
+      outputs,
+      y,
+      weights,
+      size,
+      training: train,
+      optimizer,
+      log,
+      update,
+    };
+    const step = new Step(context);
+    const seen = batchOf(
+      where,
+      { slots: data.slots.x, tensors: batch.x },
+      { slots: data.slots.y, tensors: y },
+      size,
+    );
+    const { result, metrics } = collect(() =>
+      train ? this.trainStep!(seen, step) : this.testStep!(seen, step),
+    );
+    step.report(Object.fromEntries(metrics));
+    step.finish(result);
   }
 
   /**
-   * Trains for a number of epochs. `x` and `y` hold one sample a row. Resolves with the history of losses and metrics; the event loop stays
-   * free meanwhile.
+   * Trains for a number of epochs. `x` and `y` hold one sample a row; for several inputs or outputs they are arrays in their order or records
+   * by their names. Resolves with the history of losses and metrics; the event loop stays free meanwhile.
+   *
+   * Or over a data set of `[x, y]` or `[x, y, weight]`: batches, or samples that are put into batches of `batchSize`.
+   *
+   * @example await model.fit(data.fromTensorSlices([x, y]).shuffle(1000).batch(32), { epochs: 3 });
    */
-  fit(x: SampleData, y: SampleData, options: FitOptions = {}): Promise<History> {
-    return runFit(this, x, y, options);
+  fit(dataset: Dataset<unknown>, options?: FitOptions): Promise<History>;
+  fit(x: ModelData, y?: ModelData | null, options?: FitOptions): Promise<History>;
+  fit(
+    x: ModelData | Dataset<unknown>,
+    y?: ModelData | null | FitOptions,
+    options?: FitOptions,
+  ): Promise<History> {
+    if (x instanceof Dataset) return runFit(this, x, undefined, (y ?? options ?? {}) as FitOptions);
+    return runFit(this, x, y as ModelData, options ?? {});
   }
 
-  /** Loss and metrics over samples, by name: `{ loss, accuracy }`. */
-  async evaluate(x: SampleData, y: SampleData, options: EvaluateOptions = {}): Promise<Logs> {
+  /** Loss and metrics over samples, or over a data set of `[x, y]`, by name: `{ loss, accuracy }`. */
+  evaluate(dataset: Dataset<unknown>, options?: EvaluateOptions): Promise<Logs>;
+  evaluate(x: ModelData, y?: ModelData | null, options?: EvaluateOptions): Promise<Logs>;
+  async evaluate(
+    x: ModelData | Dataset<unknown>,
+    second?: ModelData | null | EvaluateOptions,
+    third?: EvaluateOptions,
+  ): Promise<Logs> {
+    if (x instanceof Dataset)
+      return await evaluateDataset(this, x, (second ?? third ?? {}) as EvaluateOptions);
+    const [y, options] = [second as ModelData | null | undefined, third ?? {}];
     const where = `${this.name}.evaluate`;
-    const inputs = asSamples(where, 'x', x);
-    const labels = asSamples(where, 'y', y);
+    this.compiled('evaluate');
+    const taken = new Taken(where);
     try {
-      this.prepare('evaluate', inputs.samples);
-      return await this.trainer('evaluate').evaluate(inputs.samples, labels.samples, options);
+      const data = this.takeData(where, taken, { x, y }, false);
+      return await this.trainer('evaluate').evaluate(data, options);
     } finally {
-      if (inputs.made) inputs.samples.dispose();
-      if (labels.made) labels.samples.dispose();
+      taken.dispose();
     }
   }
 
-  /** Predictions for samples, `[samples, ...]`. Default batchSize 256. */
-  async predict(x: SampleData, options: { batchSize?: number } = {}): Promise<Tensor<'float32'>> {
+  /** Takes one training step on one batch and gives its loss and metrics. */
+  async trainOnBatch(x: ModelData, y?: ModelData | null): Promise<Logs> {
+    const where = `${this.name}.trainOnBatch`;
+    this.compiled('trainOnBatch');
+    const taken = new Taken(where);
+    try {
+      const data = this.takeData(where, taken, { x, y }, true);
+      return await this.trainer('trainOnBatch').trainOnBatch(data);
+    } finally {
+      taken.dispose();
+    }
+  }
+
+  /** Predictions for samples, or for the x of a data set's elements: `[samples, ...]`, one tensor an output. Default batchSize 256. */
+  async predict(
+    x: ModelData | Dataset<unknown>,
+    options: { batchSize?: number; steps?: number } = {},
+  ): Promise<Predictions<O>> {
     const where = `${this.name}.predict`;
+    if (x instanceof Dataset) {
+      const tensors = await predictDataset(this, x, options, (...call) => this.predictor(...call));
+      return this.asOutputs(tensors);
+    }
     const { batchSize = predictBatch } = options;
     checkCount(where, 'batchSize', batchSize);
-    const { samples, made } = asSamples(where, 'x', x);
+    const taken = new Taken(where);
     try {
-      this.prepare('predict', samples);
-      return await this.predictSamples(samples, batchSize);
+      return this.asOutputs(await this.predictor(where, taken, x).all(batchSize));
     } finally {
-      if (made) samples.dispose();
+      taken.dispose();
     }
   }
 
   /** Predictions for one batch, at once. */
-  predictOnBatch(x: SampleData): Tensor<'float32'> {
-    const { samples, made } = asSamples(`${this.name}.predictOnBatch`, 'x', x);
+  predictOnBatch(x: ModelData): Predictions<O> {
+    const where = `${this.name}.predictOnBatch`;
+    const taken = new Taken(where);
     try {
-      this.prepare('predictOnBatch', samples);
-      const { executable, sampleShape } = this.predictor(samples, samples.length);
-      const out = empty(
-        samples.tensor.memory('predict').storage.engine,
-        [samples.length, ...sampleShape],
-        'float32',
-      );
-      executable.run([samples.tensor.memory('predict')], [out.memory('predict')]);
-      return out;
+      return this.asOutputs(this.predictor(where, taken, x).now());
     } finally {
-      if (made) samples.dispose();
+      taken.dispose();
     }
   }
 
-  private async predictSamples(samples: Samples, batchSize: number): Promise<Tensor<'float32'>> {
-    const count = samples.length;
-    const step = Math.min(batchSize, Math.max(1, count));
-    const { sampleShape } = this.predictor(samples, step);
-    const { storage, byteOffset } = samples.tensor.memory('predict');
-    const out = empty(storage.engine, [count, ...sampleShape], 'float32').keep();
-    const target = out.memory('predict');
-    const rowBytes = (array: Tensor) => (array.size === 0 ? 0 : array.size / array.shape[0]!) * 4;
-    const inRow =
-      (rowBytes(samples.tensor) / 4) *
-      (samples.tensor.dtype === 'float32' || samples.tensor.dtype === 'int32' ? 4 : 1);
-    for (let start = 0; start < count; start += step) {
-      const rows = Math.min(step, count - start);
-      // Looked up each time: another call may have taken its place among the programs that are kept.
-      const { executable } = this.predictor(samples, rows);
-      const input = { storage, byteOffset: byteOffset + start * inRow };
-      const output = { storage: target.storage, byteOffset: target.byteOffset + start * rowBytes(out) };
-      await executable.start([input], [output], 1).done;
-    }
-    return out;
+  private predictor(where: string, taken: Taken, data: ModelData) {
+    const x = this.takeInputs(where, taken, data);
+    const { length } = x[0]!;
+    const odd = x.find((each) => each.length !== length);
+    if (odd !== undefined)
+      throw new NablaError(where, `inputs differ in length, got ${length} and ${odd.length} samples`);
+    this.ensureBuilt(...x.map(({ sampleShape }) => sampleShape));
+    this.#predictor ??= new Predictor(
+      this.name,
+      (inputs, training) => this.outputsOf(inputs, training),
+      () => this.weights,
+    );
+    const predictor = this.#predictor;
+    return { now: () => predictor.now(x), all: (batchSize: number) => predictor.all(x, batchSize) };
   }
 
-  private predictor(x: Samples, batchSize: number): ReturnType<typeof predictProgram> {
-    const home: Engine = x.tensor.memory('predict').storage.engine;
-    for (const weight of this.weights) checkHome(`${this.name}.predict`, home, weight);
-    const { scale, shift, oneHot } = x.options;
-    const key = [batchSize, x.tensor.dtype, x.tensor.shape.slice(1), scale, shift, oneHot].join('|');
-    const known = this.predictors.get(key);
-    // Programs are traced over the memory that the weights lie in; it moves when the model is compiled anew.
-    if (known !== undefined && !known.executable.stale) return known;
-    known?.executable.unload();
-    const made = predictProgram(home, (batch, training) => this.call(batch, training), x, batchSize);
-    this.predictors.delete(key);
-    this.predictors.set(key, made);
-    if (this.predictors.size > maxPredictors) {
-      const [oldest, former] = this.predictors.entries().next().value!;
-      former.executable.unload();
-      this.predictors.delete(oldest);
-    }
-    return made;
-  }
-
-  /** Takes one training step on one batch and gives its loss and metrics. */
-  async trainOnBatch(x: SampleData, y: SampleData): Promise<Logs> {
-    const where = `${this.name}.trainOnBatch`;
-    const inputs = asSamples(where, 'x', x);
-    const labels = asSamples(where, 'y', y);
-    try {
-      this.prepare('trainOnBatch', inputs.samples);
-      return await this.trainer('trainOnBatch').trainOnBatch(inputs.samples, labels.samples);
-    } finally {
-      if (inputs.made) inputs.samples.dispose();
-      if (labels.made) labels.samples.dispose();
-    }
+  private asOutputs(tensors: readonly Tensor[]): Predictions<O> {
+    return nest(this.outputSlots!.structure, tensors) as Predictions<O>;
   }
 
   /** Copies of all weights, in the order of {@link Model.weights}. */
   getWeights(): Float32Array[] {
-    return this.weights.map((weight) => weight.dataSync());
+    return readWeights(this.weights);
   }
 
   /** Puts weights in place: arrays or tensors of the sizes of {@link Model.weights}. */
   setWeights(values: readonly (Float32Array | Tensor)[]): void {
-    const { weights } = this;
-    const where = `${this.name}.setWeights`;
-    if (values.length !== weights.length) {
-      throw new NablaError(where, `got ${values.length} weights, expected ${weights.length}`);
-    }
-    const arrays = values.map((value) => (value instanceof Tensor ? value.dataSync() : value));
-    weights.forEach((weight, i) => {
-      const value = arrays[i]!;
-      if (!(value instanceof Float32Array) || value.length !== weight.size) {
-        throw new NablaError(
-          where,
-          `weight ${i} (${weight.name}) does not fit, got ${describe(value)} of ${value.length}, expected ${weight.size} float32 numbers`,
-        );
-      }
-    });
-    weights.forEach((weight, i) => {
-      const { storage, byteOffset } = weight.memory(where);
-      storage.engine.backend.write(storage.handle, byteOffset, arrays[i] as Float32Array);
-    });
+    writeWeights(`${this.name}.setWeights`, this.weights, values);
   }
 
-  /** Number of weights' elements. */
-  countParams(): number {
-    return this.layers.reduce((total, layer) => total + layer.countParams(), 0);
+  override get compiledFrom(): CompileOptions | undefined {
+    return this.#given;
+  }
+
+  override trainingState(): TrainingState | undefined {
+    return this.#trainer === undefined ? this.#awaiting : captureTraining(this, this.#trainer);
+  }
+
+  override restoreTraining(state: TrainingState): void {
+    if (this.#trainer === undefined) this.#awaiting = state;
+    else restoreTraining(this, this.#trainer, state);
+  }
+
+  override ensureIdle(where: string): void {
+    if (!this.#trainer?.isStepping) return;
+    throw new NablaError(
+      `${this.name}.${where}`,
+      'the model is being trained; do it in a callback, such as modelCheckpoint, or await fit first',
+    );
   }
 
   /** Prints the layers with their shapes, parameters and the memory that training plans. Gives the text too. */
   summary(options: SummaryOptions = {}): string {
-    const text = summaryText(this, this.compiledWith, options);
+    const text = summaryText(this, this.#compiled, options);
     (options.printFn ?? console.log)(text);
     return text;
   }
 
   /** Frees weights, optimizer state and programs. */
   dispose(): void {
-    this.trainerInUse?.dispose();
-    this.trainerInUse = undefined;
-    for (const { executable } of this.predictors.values()) executable.unload();
-    this.predictors.clear();
+    this.#trainer?.dispose();
+    this.#trainer = undefined;
+    this.#predictor?.dispose();
+    this.#predictor = undefined;
     for (const weight of this.weights) weight.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** The metrics with names that differ, so that none hides another in logs: `metric`, `metric_1`. */
-function distinct(metrics: readonly AnyMetric[]): AnyMetric[] {
-  const taken = new Set(['loss']);
-  return metrics.map((metric) => {
-    let name = metric.name;
-    for (let i = 1; taken.has(name); i++) name = `${metric.name}_${i}`;
-    taken.add(name);
-    return name === metric.name ? metric : { ...metric, name };
-  });
 }
 
 /** Throws unless the number is a positive integer. */

@@ -1,9 +1,12 @@
 // Sequential: a model whose layers follow one another.
 import { describe, NablaError } from '../errors.ts';
-import { Layer } from '../layers/layer.ts';
+import { type CallContext, Layer } from '../layers/layer.ts';
+import type { ConfigWriter, Json } from '../saving/config.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { Model } from './model.ts';
+import type { Slots } from './slots.ts';
+import { nameLayers } from './tracking.ts';
 
 /** What sequential takes. */
 export interface SequentialOptions {
@@ -15,11 +18,14 @@ export interface SequentialOptions {
 /** Layers one after another. */
 export class Sequential extends Model {
   private readonly stack: Layer[] = [];
-  private builtShape: Shape | undefined;
 
   constructor(options: SequentialOptions = {}) {
-    super(options.name ?? 'sequential');
+    super(options);
     for (const layer of options.layers ?? []) this.add(layer);
+  }
+
+  override get kind(): string {
+    return 'sequential';
   }
 
   /** Appends a layer. */
@@ -39,23 +45,36 @@ export class Sequential extends Model {
     // A wrong shape shows where the layer is added, not at the first batch; the weights come with the first use.
     const first = this.stack[0] ?? layer;
     if (first.inputShape !== undefined) layer.computeOutputShape(this.outputShape(first.inputShape));
-    const same = this.stack.filter(({ kind }) => kind === layer.kind).length;
-    layer.nameIfUnnamed(same === 0 ? layer.kind : `${layer.kind}_${same}`);
-    if (this.stack.some(({ name }) => name === layer.name)) {
-      throw new NablaError(
-        this.name,
-        `two layers have one name, got '${layer.name}' twice, expected names to differ`,
-      );
-    }
+    nameLayers(this.name, [...this.stack, layer]);
     this.stack.push(layer);
+  }
+
+  override toConfig(writer: ConfigWriter): Json {
+    const layers = this.stack.map((layer) => writer.layer(layer));
+    const { name, trainable, builtShape } = this;
+    return { className: 'Sequential', name, trainable, layers, inputShape: builtShape ?? null };
   }
 
   override get layers(): readonly Layer[] {
     return this.stack;
   }
 
-  override get inputShape(): Shape | undefined {
-    return this.builtShape ?? this.stack[0]?.inputShape;
+  override get inputShapes(): readonly Shape[] | undefined {
+    const known = super.inputShapes;
+    const first = this.stack[0]?.inputShape;
+    return known ?? (first && [first]);
+  }
+
+  override get knowsInputs(): boolean {
+    return true;
+  }
+
+  override get inputSlots(): Slots {
+    return { structure: 'one', names: ['input'] };
+  }
+
+  override get outputSlots(): Slots {
+    return { structure: 'one', names: [this.stack.at(-1)?.name ?? 'output'] };
   }
 
   /** The shape of one output sample for one input sample. */
@@ -71,19 +90,25 @@ export class Sequential extends Model {
     });
   }
 
-  override build(inputShape: Shape): void {
-    if (this.builtShape !== undefined) return;
+  protected override shapeOf(inputShapes: readonly Shape[]): number[] {
     if (this.stack.length === 0) throw new NablaError(this.name, 'the model has no layers; add() some');
-    let shape = inputShape;
+    if (inputShapes.length === 1) return [...this.outputShape(inputShapes[0]!)];
+    throw new NablaError(
+      this.name,
+      `expected one input, got ${inputShapes.length}; join them with layers.concatenate()`,
+    );
+  }
+
+  protected override buildAll([inputShape]: readonly Shape[]): void {
+    let shape = inputShape!;
     for (const layer of this.stack) {
       layer.ensureBuilt(shape);
       shape = layer.computeOutputShape(shape);
     }
-    this.builtShape = inputShape;
   }
 
-  override call(x: Tensor, training: boolean): Tensor {
-    return this.stack.reduce((value, layer) => layer.apply(value, { training }), x);
+  override call(x: Tensor, context: CallContext): Tensor {
+    return this.stack.reduce((value, layer) => layer.apply(value, context), x);
   }
 }
 

@@ -1,4 +1,6 @@
 // The summary of a model: layers, shapes, parameters, and the memory that training plans.
+import type { Nested } from '../nested.ts';
+import type { Tensor } from '../tensor.ts';
 import type { Compiled, Model } from './model.ts';
 
 /** Options of summary. */
@@ -13,9 +15,13 @@ function bytes(count: number): string {
 }
 
 /** The summary as text. */
-export function summaryText(model: Model, compiled: Compiled | undefined, _options: SummaryOptions): string {
-  const { inputShape } = model;
-  if (inputShape !== undefined) model.build(inputShape);
+export function summaryText(
+  model: Model<Nested<Tensor>>,
+  compiled: Compiled | undefined,
+  _options: SummaryOptions,
+): string {
+  const { inputShapes } = model;
+  if (inputShapes !== undefined) model.ensureBuilt(...inputShapes);
   const rows: string[][] = [];
   for (const [layer, shape] of model.shapes()) {
     const output = shape ? `[batch, ${shape.join(', ')}]`.replace(', ]', ']') : '?';
@@ -31,7 +37,7 @@ export function summaryText(model: Model, compiled: Compiled | undefined, _optio
       .trimEnd();
   const rule = '-'.repeat(widths.reduce((a, b) => a + b + 2, -2));
   const total = model.countParams();
-  const trained = model.weights.reduce((sum, weight) => sum + (model.isTrained(weight) ? weight.size : 0), 0);
+  const trained = model.trainableWeights.reduce((sum, weight) => sum + weight.size, 0);
   const count = (n: number) => `${n.toLocaleString('en-US')} (${bytes(n * 4)})`;
   const text = [
     `Model: "${model.name}"`,

@@ -1,42 +1,24 @@
-// The trainer: a compiled model's flat memory and programs, and the runs of steps that fit and evaluate ask for.
+// The trainer: a compiled model's training memory and programs, and the runs of steps that fit and evaluate ask for.
 import type { Samples } from '../data/samples.ts';
-import { type Bound, type Engine, type Executable, Storage } from '../engine.ts';
+import { type Bound, type Engine, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
-import { type AnyMetric, isStreaming, ratio } from '../metrics/metric.ts';
+import { isStreaming } from '../metrics/metric.ts';
+import type { Nested } from '../nested.ts';
+import type { Optimizer } from '../optimizers/optimizers.ts';
+import type { SavedOptimizer } from '../saving/progress.ts';
 import type { Tensor } from '../tensor.ts';
-import { counterIndex, logRows, ParameterArena, TrainingMemory } from './arena.ts';
+import type { Variable } from '../variable.ts';
+import { counterIndex, logRows, settle, TrainingMemory } from './arena.ts';
+import { type BatchSpec, bindSource } from './batch.ts';
 import type { EvaluateOptions } from './fit.ts';
+import { type OptimizerState, ParameterGroup } from './group.ts';
+import type { Head } from './heads.ts';
 import type { Logs } from './history.ts';
+import { type LogEntry, RunningMean, type Slice } from './log.ts';
 import { type Compiled, checkCount, type Model } from './model.ts';
-import { type BatchSource, bindSource, type StepSpec, stepProgram } from './programs.ts';
-
-/** Samples, labels and weights that steps read from. */
-export interface StepData {
-  readonly x: Samples;
-  readonly y: Samples;
-  /** float32 `[samples]`. */
-  readonly weights: Tensor | undefined;
-}
-
-/** Which samples, in which order, in what batches. */
-export interface Order {
-  /** int32 indices of samples. */
-  readonly storage: Storage;
-  /** How many there are. */
-  readonly count: number;
-  readonly batchSize: number;
-}
-
-/** A stretch of steps that were run: the loss and the metrics of each. */
-export interface Slice {
-  /** Number of the first step in its epoch. */
-  readonly first: number;
-  readonly steps: number;
-  /** `[column][step]`: the loss, then the metrics that give a number a step. */
-  readonly columns: readonly Float32Array[];
-  /** The sums of the streaming metrics over these steps, by their place among the metrics. */
-  readonly sums: ReadonlyMap<number, Float32Array>;
-}
+import { customProgram, type StepProgram, type StepSpec, stepProgram } from './programs.ts';
+import { ascending, checkHome, type Order, type StepData } from './step-data.ts';
+import { applyGradients, countStep } from './update.ts';
 
 // A slice of steps between two looks at the event loop, in milliseconds: about ten a second.
 const sliceMs = 100;
@@ -48,42 +30,123 @@ const evaluationBatch = 256;
 /** A model's training state on one engine. */
 export class Trainer {
   readonly engine: Engine;
-  readonly names: readonly string[];
-  readonly arena: ParameterArena;
+  /** What is reported of every step. */
+  readonly entries: readonly LogEntry[];
   readonly memory: TrainingMemory;
-  private readonly model: Model;
+  /** The optimizers that were used, with their weights. */
+  readonly groups = new Map<Optimizer, ParameterGroup>();
+  /** Is given an optimizer that is used for the first time, to put a saved state in place. */
+  onFirstUse: ((optimizer: Optimizer, group: ParameterGroup) => void) | undefined;
+  /** Saved states of optimizers that were not used yet. */
+  awaited: SavedOptimizer[] = [];
+  // The states of optimizers in the trainer that this one took the place of.
+  private readonly inherited: ReadonlyMap<Optimizer, OptimizerState>;
   private readonly compiled: Compiled;
-  private readonly programs = new Map<string, Executable>();
+  private readonly model: Model<Nested<Tensor>>;
+  private readonly heads: readonly Head[];
+  private readonly programs = new Map<string, StepProgram>();
+  private readonly weights: readonly Variable[];
+  private readonly places: readonly Storage[];
   private readonly frozen: string;
-  private readonly columns: number;
-  private readonly zeroLog: Float32Array;
-  private rate = Number.NaN;
   private busy = false;
+  private stepping = false;
 
-  constructor(engine: Engine, model: Model, compiled: Compiled) {
+  /** `former`: the trainer that it takes the place of, whose optimizer goes on. */
+  constructor(
+    engine: Engine,
+    model: Model<Nested<Tensor>>,
+    compiled: Compiled,
+    heads: readonly Head[],
+    former?: Trainer,
+  ) {
     this.engine = engine;
     this.model = model;
     this.compiled = compiled;
-    this.names = ['loss', ...compiled.metrics.map(({ name }) => name)];
-    this.arena = new ParameterArena(engine, model.weights, (weight) => model.isTrained(weight));
-    this.columns = 1 + compiled.metrics.filter((metric) => !isStreaming(metric)).length;
-    this.memory = new TrainingMemory(engine, this.arena.trainedSize, compiled.optimizer, this.columns);
+    this.heads = heads;
+    this.entries = entriesOf(heads);
+    const { weights } = model;
+    const trained = new Set<Variable>(model.trainableWeights);
+    this.inherited = former?.engine.closed === false ? former.optimizerState() : new Map();
+    settle(engine, weights, trained);
+    this.weights = weights;
+    this.places = weights.map((weight) => weight.memory('fit').storage);
     this.frozen = this.trainedNames();
-    this.zeroLog = new Float32Array(this.columns * logRows);
+    this.memory = new TrainingMemory(engine);
   }
 
-  /** Must it be made anew: the backend changed, layers were frozen or thawed, or the weights have moved? */
+  /** The weights that are trained, and the state of the optimizer that the model was compiled with. */
+  get group(): ParameterGroup {
+    const { optimizer } = this.compiled;
+    return this.groups.get(optimizer) ?? this.groupOf(optimizer, this.model.trainableWeights);
+  }
+
+  /** The state of each optimizer that was used, copied; of weights that are frozen now, what it was when they were trained. */
+  optimizerState(): ReadonlyMap<Optimizer, OptimizerState> {
+    const all = new Map(this.inherited);
+    for (const [optimizer, group] of this.groups) {
+      const { step, states } = group.readState();
+      all.set(optimizer, { step, states: new Map([...(all.get(optimizer)?.states ?? []), ...states]) });
+    }
+    return all;
+  }
+
+  /** An optimizer's weights and state, made when it is first used. */
+  private groupOf(optimizer: Optimizer, variables: readonly Variable<'float32'>[]): ParameterGroup {
+    const where = `${this.model.name}.trainStep`;
+    const known = this.groups.get(optimizer);
+    if (known !== undefined) {
+      const same = new Set<Variable>(known.segments.map(({ variable }) => variable));
+      if (same.size === variables.length && variables.every((variable) => same.has(variable))) return known;
+      throw new NablaError(
+        where,
+        `${optimizer.name} changed other weights before, got ${variables.length}, expected the same ${same.size}; ` +
+          'make an optimizer for each set of weights',
+      );
+    }
+    const mine = new Set<Variable>(this.weights);
+    const strange = variables.find((variable) => !mine.has(variable));
+    if (strange !== undefined) {
+      throw new NablaError(
+        where,
+        `${strange.name} is no weight of the model, expected one of a layer or variable in its fields; keep it in a field`,
+      );
+    }
+    // Of the model's own optimizer steps are counted with the batches.
+    const counter = { storage: this.memory.counters, byteOffset: counterIndex.step * 4 };
+    const own = optimizer === this.compiled.optimizer ? counter : undefined;
+    const group = new ParameterGroup(this.engine, optimizer, variables, own);
+    const state = this.inherited.get(optimizer);
+    if (state !== undefined) group.writeState(state);
+    else this.onFirstUse?.(optimizer, group);
+    this.groups.set(optimizer, group);
+    return group;
+  }
+
+  /** Must it be made anew: the backend changed, layers were frozen or thawed, or weights came, went or moved? */
   stale(current: Engine): boolean {
-    return current !== this.engine || this.frozen !== this.trainedNames() || this.arena.left;
+    if (current !== this.engine || this.frozen !== this.trainedNames()) return true;
+    const { weights } = this.model;
+    return (
+      weights.length !== this.weights.length ||
+      weights.some(
+        (weight, i) => weight !== this.weights[i] || weight.memory('fit').storage !== this.places[i],
+      )
+    );
   }
 
   private trainedNames(): string {
-    return this.model.weights.map((weight) => (this.model.isTrained(weight) ? '1' : '0')).join('');
+    const trained = new Set<Variable>(this.model.trainableWeights);
+    return this.model.weights.map((weight) => (trained.has(weight) ? '1' : '0')).join('');
   }
 
   /** Is a fit, evaluate or trainOnBatch under way? */
   get isBusy(): boolean {
     return this.busy;
+  }
+
+  /** Are steps running just now? Not while callbacks are called. */
+  get isStepping(): boolean {
+    return this.stepping;
   }
 
   /** One fit, evaluate or trainOnBatch at a time. */
@@ -119,22 +182,24 @@ export class Trainer {
     let perSlice = 4;
     while (done < steps && !signal?.aborted) {
       const wanted = Math.min(perSlice, steps - done, logRows);
-      if (train) this.writeRate(wanted);
+      for (const [group, uses] of program.uses) group.writeRates(wanted, uses);
       const began = performance.now();
-      const run = program.start(inputs, [], wanted);
+      const run = program.executable.start(inputs, [], wanted);
       const abort = () => run.stop();
       signal?.addEventListener('abort', abort);
       let ran: number;
+      this.stepping = true;
       try {
         ran = (await run.done).steps;
       } catch (error) {
-        this.clearLog();
+        this.memory.clear();
         throw error;
       } finally {
+        this.stepping = false;
         signal?.removeEventListener('abort', abort);
       }
       const elapsed = performance.now() - began;
-      const slice = this.takeLog(from + done, ran);
+      const slice = this.takeLog(program, from + done, ran);
       done += ran;
       perSlice = Math.max(1, Math.round((ran * sliceMs) / Math.max(elapsed, 0.5)));
       if (!(await onSlice(slice)) || ran < wanted) break;
@@ -152,23 +217,23 @@ export class Trainer {
     const full = Math.floor(order.count / order.batchSize);
     const rest = order.count - full * order.batchSize;
     if (rest === 0) return 0;
-    if (train) this.writeRate(1);
+    const program = this.program(train, data, rest, rest);
+    for (const [group, uses] of program.uses) group.writeRates(1, uses);
     this.writeCounters(0, 0);
     const inputs = this.inputsOf(data, order, full * order.batchSize);
-    const program = this.program(train, data, rest, rest);
     try {
-      await program.start(inputs, [], 1).done;
+      await program.executable.start(inputs, [], 1).done;
     } catch (error) {
-      this.clearLog();
+      this.memory.clear();
       throw error;
     }
-    await onSlice(this.takeLog(full, 1));
+    await onSlice(this.takeLog(program, full, 1));
     return 1;
   }
 
   /** The mean over an epoch that is to begin. */
   runningMean(): RunningMean {
-    return new RunningMean(this.compiled.metrics);
+    return new RunningMean(this.entries);
   }
 
   /** Loss and metrics over all of an order's samples. */
@@ -181,28 +246,26 @@ export class Trainer {
     return mean.logs();
   }
 
-  async evaluate(x: Samples, y: Samples, options: EvaluateOptions): Promise<Logs> {
-    const where = `${this.model.name}.evaluate`;
+  async evaluate(data: StepData, options: EvaluateOptions): Promise<Logs> {
     const { batchSize = evaluationBatch } = options;
-    checkCount(where, 'batchSize', batchSize);
-    checkPair(where, x, y);
+    checkCount(`${this.model.name}.evaluate`, 'batchSize', batchSize);
     return await this.exclusively('evaluate', async () => {
-      const order = this.orderOf(ascending(x.length), Math.min(batchSize, Math.max(1, x.length)));
+      const { length } = data.x[0]!;
+      const order = this.orderOf(ascending(length), Math.min(batchSize, Math.max(1, length)));
       try {
-        return await this.evaluateOver({ x, y, weights: undefined }, order);
+        return await this.evaluateOver(data, order);
       } finally {
         order.storage.release();
       }
     });
   }
 
-  async trainOnBatch(x: Samples, y: Samples): Promise<Logs> {
-    checkPair(`${this.model.name}.trainOnBatch`, x, y);
+  async trainOnBatch(data: StepData): Promise<Logs> {
     return await this.exclusively('trainOnBatch', async () => {
-      const order = this.orderOf(ascending(x.length), x.length);
+      const { length } = data.x[0]!;
+      const order = this.orderOf(ascending(length), length);
       const mean = this.runningMean();
       try {
-        const data = { x, y, weights: undefined };
         await this.run(true, data, order, 0, 1, (slice) => mean.add(slice, 1));
         return mean.logs();
       } finally {
@@ -219,31 +282,22 @@ export class Trainer {
     return { storage, count: indices.length, batchSize };
   }
 
-  /** The training step's program, for listings and plans. */
-  program(train: boolean, data: StepData, batchSize: number, orderLength = data.x.length): Executable {
+  /** The program of a training or evaluation step. */
+  program(train: boolean, data: StepData, batchSize: number, orderLength = data.x[0]!.length): StepProgram {
     const { x, y, weights } = data;
     const shape = (s: Samples) => `${s.tensor.dtype}${s.tensor.shape}:${JSON.stringify(s.options)}`;
-    const key = [train, batchSize, orderLength, shape(x), shape(y), weights !== undefined].join('|');
+    const weighted = weights.map((each) => each !== undefined);
+    const key = [train, batchSize, orderLength, ...x.map(shape), ...y.map(shape), ...weighted].join('|');
     let program = this.programs.get(key);
-    if (program === undefined || program.stale) {
-      program?.unload();
-      const spec: StepSpec = {
-        call: (batch, training) => this.model.call(batch, training),
-        loss: this.compiled.loss,
-        metrics: this.compiled.metrics,
-        weights: this.arena.trained.map(({ variable }) => variable),
-        batchSize,
-        orderLength,
-        x,
-        y,
-        weighted: weights !== undefined,
-        memory: this.memory,
-      };
-      const update = { arena: this.arena, optimizer: this.compiled.optimizer };
-      program = stepProgram(this.engine, spec, train ? update : undefined);
+    if (program === undefined || program.executable.stale) {
+      program?.executable.unload();
+      const source = { batchSize, orderLength, x, y, weighted, memory: this.memory };
+      program = this.model.customStep(train)
+        ? this.customProgram(train, source, data)
+        : this.builtInProgram(train, source);
       if (this.programs.size >= maxPrograms) {
         const [oldest, former] = this.programs.entries().next().value!;
-        former.unload();
+        former.executable.unload();
         this.programs.delete(oldest);
       }
       this.programs.set(key, program);
@@ -251,15 +305,36 @@ export class Trainer {
     return program;
   }
 
-  private inputsOf(data: StepData, order: Order, firstSample: number): Bound[] {
-    for (const { tensor } of [data.x, data.y]) checkHome(this.model.name, this.engine, tensor);
-    const source: BatchSource = {
-      x: data.x.tensor,
-      y: data.y.tensor,
-      order: { storage: order.storage, byteOffset: firstSample * 4 },
-      weights: data.weights,
+  private builtInProgram(train: boolean, source: BatchSpec): StepProgram {
+    const spec: StepSpec = {
+      ...source,
+      call: (inputs, training) => this.model.outputsOf(inputs, training),
+      heads: this.heads,
+      weights: this.model.trainableWeights,
     };
-    return bindSource(source);
+    return stepProgram(this.engine, spec, train ? this.group : undefined);
+  }
+
+  private customProgram(train: boolean, source: BatchSpec, data: StepData): StepProgram {
+    return customProgram(this.engine, source, (graph, batch, log) => {
+      const uses = new Map<ParameterGroup, number>();
+      this.model.runStep(train, data, batch, source.batchSize, log, (optimizer, gradients) => {
+        const group = this.groupOf(optimizer, [...gradients.keys()]);
+        const use = uses.get(group) ?? 0;
+        uses.set(group, use + 1);
+        const ordered = group.segments.map(({ variable }) => gradients.get(variable)!);
+        applyGradients(graph, this.memory, group, ordered, use);
+        countStep(graph, group);
+      });
+      return uses;
+    });
+  }
+
+  private inputsOf(data: StepData, order: Order, firstSample: number): Bound[] {
+    const [x, y] = [data.x, data.y].map((list) => list.map(({ tensor }) => tensor)) as [Tensor[], Tensor[]];
+    for (const tensor of [...x, ...y]) checkHome(this.model.name, this.engine, tensor);
+    const bound = { storage: order.storage, byteOffset: firstSample * 4 };
+    return bindSource({ x, y, order: bound, weights: data.weights });
   }
 
   private writeCounters(cursor: number, logRow: number): void {
@@ -267,127 +342,30 @@ export class Trainer {
     this.engine.backend.write(counters.handle, counterIndex.cursor * 4, Int32Array.of(cursor, logRow));
   }
 
-  /** Writes the learning rate, or with a schedule those of the next `steps` steps. */
-  private writeRate(steps: number): void {
-    const { optimizer } = this.compiled;
-    const { schedule } = optimizer;
-    if (schedule !== undefined) {
-      const taken = new Int32Array(1);
-      this.engine.backend.read(this.memory.counters.handle, counterIndex.step * 4, taken);
-      const rates = Float32Array.from({ length: steps }, (_, i) => schedule.at(taken[0]! + i));
-      this.engine.backend.write(this.memory.scalars.handle, 0, rates);
-      optimizer.learningRate = rates[steps - 1]!;
-      return;
-    }
-    const { learningRate } = optimizer;
-    if (Object.is(learningRate, this.rate)) return;
-    this.rate = learningRate;
-    this.engine.backend.write(this.memory.scalars.handle, 0, Float32Array.of(learningRate));
-  }
-
   /** Reads the log's rows since the last look and clears them. */
-  private takeLog(first: number, steps: number): Slice {
-    const { log, counters } = this.memory;
-    const { backend } = this.engine;
-    const columns = Array.from({ length: this.columns }, (_, column) => {
-      const values = new Float32Array(steps);
-      backend.read(log.handle, column * logRows * 4, values);
-      backend.write(log.handle, column * logRows * 4, this.zeroLog.subarray(0, steps));
-      return values;
-    });
-    backend.write(counters.handle, counterIndex.logRow * 4, Int32Array.of(0));
-    return { first, steps, columns, sums: this.memory.takeSums() };
-  }
-
-  /** A run that failed leaves rows behind that nobody reads; steps add to what is there. */
-  private clearLog(): void {
-    if (this.memory.log.freed) return;
-    this.engine.backend.write(this.memory.log.handle, 0, this.zeroLog);
-    this.memory.takeSums();
+  private takeLog({ entries }: StepProgram, first: number, steps: number): Slice {
+    const numbers = entries.filter(({ metric }) => metric === undefined);
+    const columns = new Map(numbers.map(({ name }) => [name, this.memory.takeColumn(name, steps)]));
+    const { counters } = this.memory;
+    this.engine.backend.write(counters.handle, counterIndex.logRow * 4, Int32Array.of(0));
+    return { first, steps, entries, columns, sums: this.memory.takeSums() };
   }
 
   dispose(): void {
-    for (const program of this.programs.values()) program.unload();
+    for (const { executable } of this.programs.values()) executable.unload();
     this.programs.clear();
-    this.arena.dispose();
+    for (const group of this.groups.values()) group.dispose();
     this.memory.dispose();
   }
 }
 
-/** The loss and the metrics over the samples of an epoch, summed in double precision. */
-export class RunningMean {
-  private readonly metrics: readonly AnyMetric[];
-  private readonly means: number[];
-  private readonly states = new Map<number, Float64Array>();
-  private samples = 0;
-
-  constructor(metrics: readonly AnyMetric[]) {
-    this.metrics = metrics;
-    this.means = [0, ...metrics.flatMap((metric) => (isStreaming(metric) ? [] : [0]))];
-  }
-
-  add(slice: Slice, batchSize: number): boolean {
-    slice.columns.forEach((column, i) => {
-      for (const value of column) this.means[i]! += value * batchSize;
-    });
-    this.samples += slice.steps * batchSize;
-    for (const [metric, sums] of slice.sums) {
-      const state = this.states.get(metric) ?? new Float64Array(sums.length);
-      sums.forEach((sum, i) => {
-        state[i]! += sum;
-      });
-      this.states.set(metric, state);
-    }
-    return true;
-  }
-
-  /** The numbers so far, by name. */
-  logs(): Logs {
-    return this.named((column) => this.means[column]! / this.samples);
-  }
-
-  /** Those of one step of a slice that was added; streaming metrics give theirs of the epoch so far. */
-  stepLogs(slice: Slice, step: number): Logs {
-    return this.named((column) => slice.columns[column]![step]!);
-  }
-
-  private named(valueOf: (column: number) => number): Logs {
-    const logs: Logs = { loss: valueOf(0) };
-    let column = 1;
-    this.metrics.forEach((metric, i) => {
-      const state = this.states.get(i);
-      if (!isStreaming(metric)) {
-        const value = valueOf(column++);
-        // Where steps were masked: the sum over the steps that count, and their number.
-        logs[metric.name] = state === undefined ? value : ratio(state[0]!, state[1]!);
-      } else logs[metric.name] = state === undefined ? Number.NaN : metric.result(state);
-    });
-    return logs;
-  }
-}
-
-/** Throws unless the tensor lies in the memory of this engine: a handle means something else on another one. */
-export function checkHome(where: string, engine: Engine, tensor: Tensor): void {
-  const home = tensor.memory(where).storage.engine;
-  if (home === engine) return;
-  throw new NablaError(
-    where,
-    `data and model lie on two backends, got ${tensor} on ${home.backend.info.name}, expected it on ` +
-      `${engine.backend.info.name}; make it anew after setBackend(), or copy it with tensor(await t.data(), t.shape)`,
-  );
-}
-
-/** 0, 1, ... `count - 1`. */
-export function ascending(count: number): Int32Array<ArrayBuffer> {
-  return Int32Array.from({ length: count }, (_, i) => i);
-}
-
-/** Throws unless there are as many labels as samples, and some. */
-export function checkPair(where: string, x: Samples, y: Samples): void {
-  if (x.length !== y.length || x.length === 0) {
-    throw new NablaError(
-      where,
-      `got ${x.length} samples and ${y.length} labels, expected the same number, at least one`,
-    );
-  }
+/** What a model with these heads reports. */
+function entriesOf(heads: readonly Head[]): LogEntry[] {
+  const losses = heads.flatMap(({ lossName }) => (lossName === undefined ? [] : [lossName]));
+  const numbers = ['loss', ...losses].map((name) => ({ name, metric: undefined }));
+  const metrics = heads.flatMap(({ metrics }) => metrics);
+  return [
+    ...numbers,
+    ...metrics.map((metric) => ({ name: metric.name, metric: isStreaming(metric) ? metric : undefined })),
+  ];
 }

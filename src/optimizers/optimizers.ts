@@ -3,6 +3,7 @@ import { describe, NablaError } from '../errors.ts';
 import { resolveName } from '../names.ts';
 import { floatBits } from '../program/graph.ts';
 import { updateFlags, updateKinds } from '../program/kernels.ts';
+import { recorded } from '../saving/recorded.ts';
 import type { Schedule } from './schedules.ts';
 
 /** Settings that every optimizer has. */
@@ -82,7 +83,7 @@ function make(rule: Rule, options: OptimizerOptions, defaultRate: number): Optim
     );
   }
   const numbers = [rule.beta1 ?? 0, rule.beta2 ?? 0, rule.epsilon ?? 0, weightDecay];
-  return {
+  return recorded('optimizers', rule.name, [options], {
     name: rule.name,
     learningRate,
     schedule,
@@ -90,7 +91,7 @@ function make(rule: Rule, options: OptimizerOptions, defaultRate: number): Optim
     states: rule.states,
     ...(rule.initialState ? { initialState: rule.initialState } : {}),
     attributes: [updateKinds[rule.kind], rule.flags ?? 0, ...numbers.map(floatBits)],
-  };
+  });
 }
 
 /** Settings of {@link sgd}. */
