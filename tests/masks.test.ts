@@ -128,6 +128,10 @@ describeBackends(
       for (const layer of [
         layers.multiHeadAttention({ numHeads: 2, keyDim: 2 }),
         layers.transformerBlock({ numHeads: 1 }),
+        layers.attention(),
+        layers.attention({ scoreMode: 'concat' }),
+        layers.additiveAttention(),
+        layers.groupQueryAttention({ numQueryHeads: 2, numKeyValueHeads: 1, headDim: 2 }),
       ]) {
         const firstOf = (last: number) => {
           const x = tensor([
@@ -137,7 +141,10 @@ describeBackends(
               [last, last],
             ],
           ]);
-          return layer.apply(x, { mask }).dataSync().subarray(0, 4);
+          return layer
+            .apply(/^a/.test(layer.kind) ? [x, x] : x, { mask })
+            .dataSync()
+            .subarray(0, 4);
         };
         assert.deepEqual(firstOf(3), firstOf(-7), layer.kind);
       }
@@ -163,6 +170,19 @@ describeBackends(
         ]),
       };
       close(attention.attend(query, value, given).dataSync(), alone, near, 'with a mask of its own');
+    });
+
+    it('of queries have plain attention give zeros for padding', () => {
+      const query = ones([1, 2, 2]);
+      query.mask = tensor([[true, false]]);
+      const seen = layers.attention().apply([query, tensor([[[1, 2]]])]);
+      assert.deepEqual(seen.arraySync(), [
+        [
+          [1, 2],
+          [0, 0],
+        ],
+      ]);
+      assert.deepEqual(seen.mask?.arraySync(), [[1, 0]]);
     });
 
     it('that leave nothing give zeros, not NaN', () => {

@@ -265,18 +265,18 @@ export class MultiHeadAttention extends Layer {
   }
 }
 
-/** The mask, with the keys that the masks of values and keys say are padding left out as well. */
-function withPadding(mask: Tensor | undefined, inputs: readonly Tensor[]): Tensor | undefined {
+/** The mask, with the keys that the masks of values and keys say are padding left out as well: `[batch, queries, keys]`, or with heads where `mask` has them. */
+export function withPadding(mask: Tensor | undefined, inputs: readonly Tensor[]): Tensor | undefined {
   const [query, value = query!, key = value] = inputs;
   const paddings = [...new Set([value.mask, key.mask])].filter((padding) => padding !== undefined);
   if (paddings.length === 0) return mask;
   const [batch, keys] = [key.shape[0]!, key.shape[1]!];
   const both = paddings.reduce((a, b) => logicalAnd(a, b));
-  const seen = broadcastTo(reshape(both, [batch, 1, 1, keys]), [batch, 1, query!.shape[1]!, keys]);
+  const seen = broadcastTo(reshape(both, [batch, 1, keys]), [batch, query!.shape[1]!, keys]);
   if (mask === undefined) return seen;
-  const given = mask.rank === 3 ? expandDims(mask, 1) : mask;
+  const fitting = mask.rank === 4 ? expandDims(seen, 1) : seen;
   // Far below all scores, but finite: a query that sees nothing does not become NaN.
-  return given.dtype === 'bool' ? logicalAnd(seen, given) : where(seen, given, -1e30);
+  return mask.dtype === 'bool' ? logicalAnd(fitting, mask) : where(fitting, mask, -1e30);
 }
 
 function flatHeads(x: Tensor): Tensor {
