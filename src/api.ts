@@ -10,6 +10,7 @@ export {
   vjp,
 } from './autodiff.ts';
 export type { BackendInfo, BackendMemory, BackendName } from './backend/backend.ts';
+export * from './callbacks/index.ts';
 export * as constraints from './constraints.ts';
 export { type Digits, type DigitsOptions, generateDigits } from './data/digits.ts';
 export { encodeIdx, type IdxArray, type IdxType, type IdxTypedArrays, parseIdx } from './data/idx.ts';
@@ -45,6 +46,18 @@ export * from './ops/index.ts';
 export * as optimizers from './optimizers/index.ts';
 export { Philox, type PhiloxState } from './random.ts';
 export * as regularizers from './regularizers.ts';
+export { type LoadOptions, loadModel, modelFromBytes } from './saving/load.ts';
+export { registerFunction, registerLayer } from './saving/registry.ts';
+export {
+  encodeSafetensors,
+  parseSafetensors,
+  type Safetensors,
+  type SafetensorsDType,
+  type SafetensorsInput,
+  type SafetensorsTensor,
+} from './saving/safetensors.ts';
+export type { LoadWeightsOptions, SavedSource, SaveOptions, WeightReport } from './saving/save.ts';
+export { memoryStore, registerStore, type Store } from './saving/stores.ts';
 export type { Shape } from './shape.ts';
 export { memory, type NestedArray, scope, Tensor } from './tensor.ts';
 export * from './tuning/index.ts';

@@ -4,6 +4,7 @@ import { resolveName } from './names.ts';
 import { add, div, maximum, mul } from './ops/arithmetic.ts';
 import { type Axis, norm } from './ops/reduce.ts';
 import { clip } from './ops/unary.ts';
+import { recorded } from './saving/recorded.ts';
 import type { Tensor } from './tensor.ts';
 
 /** The weight as it may be, of the same shape. */
@@ -44,21 +45,23 @@ export interface MinMaxNormOptions extends MaxNormOptions {
 export function maxNorm(options: MaxNormOptions = {}): Constraint {
   const { maxValue = 2, axis = 0 } = options;
   checkNumber('maxNorm', 'maxValue', maxValue);
-  return (weight) => {
+  return recorded('constraints', 'maxNorm', [options], (weight) => {
     const norms = norm(weight, axis, true);
     return mul(weight, div(clip(norms, 0, maxValue), add(norms, epsilon)));
-  };
+  });
 }
 
 /** Sets weights below 0 to 0. */
 export function nonNeg(): Constraint {
-  return (weight) => maximum(weight, 0);
+  return recorded('constraints', 'nonNeg', [], (weight) => maximum(weight, 0));
 }
 
 /** Scales norms to 1. */
 export function unitNorm(options: UnitNormOptions = {}): Constraint {
   const { axis = 0 } = options;
-  return (weight) => div(weight, add(norm(weight, axis, true), epsilon));
+  return recorded('constraints', 'unitNorm', [options], (weight) =>
+    div(weight, add(norm(weight, axis, true), epsilon)),
+  );
 }
 
 /** Scales norms toward `[minValue, maxValue]`. */
@@ -67,11 +70,11 @@ export function minMaxNorm(options: MinMaxNormOptions = {}): Constraint {
   checkNumber('minMaxNorm', 'minValue', minValue);
   checkNumber('minMaxNorm', 'maxValue', maxValue);
   checkNumber('minMaxNorm', 'rate', rate, 1);
-  return (weight) => {
+  return recorded('constraints', 'minMaxNorm', [options], (weight) => {
     const norms = norm(weight, axis, true);
     const wanted = add(mul(clip(norms, minValue, maxValue), rate), mul(norms, 1 - rate));
     return mul(weight, div(wanted, add(norms, epsilon)));
-  };
+  });
 }
 
 const factories = { maxNorm, nonNeg, unitNorm, minMaxNorm } satisfies Record<string, () => Constraint>;

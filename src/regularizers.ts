@@ -7,6 +7,7 @@ import { eye } from './ops/creation.ts';
 import { matMul } from './ops/linalg.ts';
 import { sum, sumSquares } from './ops/reduce.ts';
 import { abs, rsqrt } from './ops/unary.ts';
+import { recorded } from './saving/recorded.ts';
 import { showShape } from './shape.ts';
 import { Tensor } from './tensor.ts';
 import { named } from './trace.ts';
@@ -31,21 +32,21 @@ export interface NormOptions {
 export function l1(options: Pick<NormOptions, 'l1'> = {}): Regularizer {
   const { l1: factor = 0.01 } = options;
   checkFactor('l1', 'l1', factor);
-  return (x) => mul(sum(abs(x)), factor);
+  return recorded('regularizers', 'l1', [options], (x) => mul(sum(abs(x)), factor));
 }
 
 /** `l2 * sum(x ** 2)`. Default factor 0.01. */
 export function l2(options: Pick<NormOptions, 'l2'> = {}): Regularizer {
   const { l2: factor = 0.01 } = options;
   checkFactor('l2', 'l2', factor);
-  return (x) => mul(sumSquares(x), factor);
+  return recorded('regularizers', 'l2', [options], (x) => mul(sumSquares(x), factor));
 }
 
 /** `l1 * sum(|x|) + l2 * sum(x ** 2)`. Default factors 0; by the name `'l1l2'` both are 0.01. */
 export function l1l2(options: NormOptions = {}): Regularizer {
   const first = l1({ l1: options.l1 ?? 0 });
   const second = l2({ l2: options.l2 ?? 0 });
-  return (x) => add(first(x), second(x));
+  return recorded('regularizers', 'l1l2', [options], (x) => add(first(x), second(x)));
 }
 
 /** Options of {@link orthogonal}. */
@@ -64,7 +65,7 @@ export function orthogonal(options: OrthogonalOptions = {}): Regularizer {
     throw new NablaError('orthogonal', `bad mode, got ${describe(mode)}, expected 'rows' or 'columns'`);
   }
   const rows = mode === 'rows';
-  return (x) => {
+  return recorded('regularizers', 'orthogonal', [options], (x) => {
     if (x.rank !== 2)
       throw new NablaError('orthogonal', `expected a matrix, got ${showShape(x.shape)}; use it for kernels`);
     const unit = mul(x, rsqrt(maximum(sumSquares(x, rows ? 1 : 0, true), 1e-14)));
@@ -74,7 +75,7 @@ export function orthogonal(options: OrthogonalOptions = {}): Regularizer {
     // A matrix of one row has no pairs.
     const pairs = Math.max(1, (size * (size - 1)) / 2);
     return div(mul(sum(abs(others)), factor * 0.5), pairs);
-  };
+  });
 }
 
 const factories = {

@@ -12,7 +12,7 @@ import { tracing, valueOf } from './trace.ts';
 /** A tensor in memory that can be assigned to. Ops read its current numbers; programs that were traced over it do too. */
 export class Variable<D extends DType = DType> extends Tensor<D> {
   /** Layer and weight, `dense_1/kernel`. */
-  readonly name: string;
+  name: string;
   /** Whether optimizers change it. */
   trainable: boolean;
   /** @internal What it adds to the loss while it is trained. */

@@ -6,6 +6,7 @@ import {
   earlyStopping,
   type Logs,
   optimizers,
+  sequential,
   setSeed,
   tensor,
 } from '../src/api.ts';
@@ -29,6 +30,12 @@ const quiet = { verbose: 0 } as const;
 
 function stub(): FitControl & { stopping: boolean } {
   return {
+    model: sequential(),
+    position: { epoch: 0, step: 0, shuffle: { seed: 0, stream: 0, position: 0 }, random: [0, 0, 0, 0] },
+    iterations: 0,
+    epochs: 1,
+    aborted: false,
+    resumeAt: () => {},
     stopping: false,
     stop() {
       this.stopping = true;

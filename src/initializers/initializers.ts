@@ -4,6 +4,7 @@ import { resolveName } from '../names.ts';
 import { mul } from '../ops/arithmetic.ts';
 import { eye, fill, tensor } from '../ops/creation.ts';
 import { randomNormal, randomUniform, truncatedNormal } from '../ops/random.ts';
+import { recorded } from '../saving/recorded.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -42,7 +43,7 @@ export function varianceScaling(options: VarianceScalingOptions = {}): Initializ
   if (!(scale > 0)) {
     throw new NablaError('varianceScaling', `bad scale, got ${scale}, expected a number above 0`);
   }
-  return (shape) => {
+  return recorded('initializers', 'varianceScaling', [options], (shape) => {
     const { fanIn, fanOut } = fans(shape);
     const fan = mode === 'fanIn' ? fanIn : mode === 'fanOut' ? fanOut : (fanIn + fanOut) / 2;
     const variance = scale / Math.max(1, fan);
@@ -52,33 +53,29 @@ export function varianceScaling(options: VarianceScalingOptions = {}): Initializ
     }
     if (distribution === 'untruncatedNormal') return randomNormal(shape, 0, Math.sqrt(variance));
     return truncatedNormal(shape, 0, Math.sqrt(variance) / truncatedStd);
-  };
+  });
 }
 
 /** All 0. */
-export const zeros = (): Initializer => (shape) => fill(shape, 0);
+export const zeros = (): Initializer => recorded('initializers', 'zeros', [], (shape) => fill(shape, 0));
 /** All 1. */
-export const ones = (): Initializer => (shape) => fill(shape, 1);
+export const ones = (): Initializer => recorded('initializers', 'ones', [], (shape) => fill(shape, 1));
 /** All `value` (default 0). */
-export const constant =
-  (value = 0): Initializer =>
-  (shape) =>
-    fill(shape, value);
+export const constant = (value = 0): Initializer =>
+  recorded('initializers', 'constant', [value], (shape) => fill(shape, value));
 /** The identity matrix times `gain` (default 1). */
-export const identity =
-  (gain = 1): Initializer =>
-  (shape) => {
+export const identity = (gain = 1): Initializer =>
+  recorded('initializers', 'identity', [gain], (shape) => {
     if (shape.length !== 2)
       throw new NablaError('identity', `expected a matrix, got shape ${showShape(shape)}`);
     return mul(eye(shape[0]!, shape[1]!), gain) as Tensor<'float32'>;
-  };
+  });
 /**
  * A matrix with orthogonal rows or columns, whichever are fewer, times `gain` (default 1); more than two dimensions are taken as a matrix of all but
  * the last by the last (Saxe et al. 2014).
  */
-export const orthogonal =
-  (gain = 1): Initializer =>
-  (shape) => {
+export const orthogonal = (gain = 1): Initializer =>
+  recorded('initializers', 'orthogonal', [gain], (shape) => {
     if (shape.length < 2) {
       throw new NablaError('orthogonal', `expected at least two dimensions, got shape ${showShape(shape)}`);
     }
@@ -93,7 +90,7 @@ export const orthogonal =
       }
     }
     return tensor(values, shape, 'float32');
-  };
+  });
 
 /**
  * The rows made orthonormal by the modified Gram-Schmidt process, in double precision. It is the Q of a QR decomposition whose R has a positive
@@ -118,20 +115,14 @@ function orthonormalRows(numbers: Float32Array, rows: number, columns: number): 
 }
 
 /** Uniform between `low` and `high` (default -0.05 and 0.05). */
-export const uniform =
-  (low = -0.05, high = 0.05): Initializer =>
-  (shape) =>
-    randomUniform(shape, low, high);
+export const uniform = (low = -0.05, high = 0.05): Initializer =>
+  recorded('initializers', 'randomUniform', [low, high], (shape) => randomUniform(shape, low, high));
 /** Normal (default mean 0, standard deviation 0.05). */
-export const normal =
-  (mean = 0, std = 0.05): Initializer =>
-  (shape) =>
-    randomNormal(shape, mean, std);
+export const normal = (mean = 0, std = 0.05): Initializer =>
+  recorded('initializers', 'randomNormal', [mean, std], (shape) => randomNormal(shape, mean, std));
 /** Normal cut at two standard deviations (default mean 0, standard deviation 0.05). */
-export const truncated =
-  (mean = 0, std = 0.05): Initializer =>
-  (shape) =>
-    truncatedNormal(shape, mean, std);
+export const truncated = (mean = 0, std = 0.05): Initializer =>
+  recorded('initializers', 'truncatedNormal', [mean, std], (shape) => truncatedNormal(shape, mean, std));
 /** Uniform with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010). */
 export const glorotUniform = () => varianceScaling({ mode: 'fanAvg', distribution: 'uniform' });
 /** Truncated normal with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010). */

@@ -4,7 +4,9 @@ import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
+import { tensor } from '../ops/creation.ts';
 import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
+import { givenWeight } from '../saving/building.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { named, untraced } from '../trace.ts';
@@ -70,6 +72,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   private isTrainable: boolean;
   private calledShape: Shape | undefined;
   private readonly activityRegularizer: Regularizer | undefined;
+  private readonly given: LayerOptions;
   private givenName: string | undefined;
   private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
@@ -85,6 +88,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
         `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
       );
     }
+    this.given = options;
     this.givenName = options.name;
     this.givenShape = inputShape;
     this.isTrainable = options.trainable ?? true;
@@ -113,9 +117,26 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     for (const part of this.parts) part.trainable = value;
   }
 
-  /** @internal Called by the model that takes the layer in. */
+  /** @internal Called by the model that takes the layer in. Weights that are there already go by the new name too. */
   nameIfUnnamed(name: string): void {
-    this.givenName ??= name;
+    if (this.givenName === undefined) this.takeName(name);
+  }
+
+  private takeName(name: string): void {
+    const former = `${this.name}/`;
+    this.givenName = name;
+    const inside = (text: string) => `${name}/${text.slice(former.length)}`;
+    for (const weight of this.ownWeights)
+      if (weight.name.startsWith(former)) weight.name = inside(weight.name);
+    for (const part of this.parts) if (part.name.startsWith(former)) part.takeName(inside(part.name));
+  }
+
+  /**
+   * The options that make a layer like this one, for saving: those that the constructor was given, with the layer's name and whether it is
+   * trained. Override it in a class whose constructor keeps options from `super`.
+   */
+  getConfig(): Record<string, unknown> {
+    return { ...this.given, name: this.givenName, trainable: this.trainable };
   }
 
   /** @internal Was it named by its user, and not by a model? */
@@ -125,7 +146,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
 
   /** @internal Gives a layer that its user did not name a name that is free in the model. */
   rename(name: string): void {
-    this.givenName = name;
+    this.takeName(name);
     this.namedByModel = true;
   }
 
@@ -261,7 +282,8 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     // Weights exist beyond the trace or the scope in which a layer happens to be called first.
     const variable = untraced(() =>
       scope(() => {
-        const values = initializer(spec.shape);
+        const given = givenWeight(`${this.name}/${spec.name}`, spec.shape);
+        const values = given === undefined ? initializer(spec.shape) : tensor(given, spec.shape, 'float32');
         if (values.shape.join() !== spec.shape.join()) {
           throw new NablaError(
             this.name,

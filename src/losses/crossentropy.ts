@@ -7,6 +7,7 @@ import { softmaxCrossEntropy, softmaxLogits } from '../ops/nn.ts';
 import { sum } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
 import { clip, floor, log, neg, softplus } from '../ops/unary.ts';
+import { recorded } from '../saving/recorded.ts';
 import { showShape } from '../shape.ts';
 import {
   align,
@@ -41,7 +42,7 @@ export function categoricalCrossentropy(options: SmoothableOptions = {}): Loss {
     const normal = div(yPred, sum(yPred, -1, true));
     return perSample(neg(sum(mul(labels, log(clip(normal, epsilon, 1 - epsilon))), -1)));
   };
-  return { name, call };
+  return recorded('losses', 'categoricalCrossentropy', [options], { name, call });
 }
 
 /** The cross entropy with class indices: labels `[...]` or `[..., 1]`, predictions `[..., classes]`. */
@@ -66,7 +67,7 @@ export function sparseCategoricalCrossentropy(options: CrossentropyOptions = {})
     const normal = div(yPred, sum(yPred, -1, true));
     return perSample(neg(sum(mul(chosen, log(clip(normal, epsilon, 1 - epsilon))), -1)));
   };
-  return { name, call };
+  return recorded('losses', 'sparseCategoricalCrossentropy', [options], { name, call });
 }
 
 /** The cross entropy of independent yes-or-no labels. */
@@ -87,5 +88,5 @@ export function binaryCrossentropy(options: SmoothableOptions = {}): Loss {
     const miss = mul(sub(1, labels), log(sub(1, p)));
     return perSample(neg(add(hit, miss)));
   };
-  return { name, call };
+  return recorded('losses', 'binaryCrossentropy', [options], { name, call });
 }

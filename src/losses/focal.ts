@@ -30,16 +30,20 @@ export function binaryFocalCrossentropy(options: BinaryFocalOptions = {}): Loss 
   } = options;
   const name = 'binaryFocalCrossentropy';
   checkSmoothing(name, labelSmoothing);
-  return elementwise(name, (predictions, labels) => {
-    const label = labelSmoothing > 0 ? add(mul(labels, 1 - labelSmoothing), labelSmoothing / 2) : labels;
-    const p = fromLogits ? sigmoid(predictions) : predictions;
-    const safe = clip(p, epsilon, 1 - epsilon);
-    const entropy = neg(add(mul(label, log(safe)), mul(sub(1, label), log(sub(1, safe)))));
-    const given = add(mul(label, p), mul(sub(1, label), sub(1, p)));
-    const focal = mul(pow(sub(1, given), gamma), entropy);
-    if (!applyClassBalancing) return focal;
-    return mul(add(mul(label, alpha), mul(sub(1, label), 1 - alpha)), focal);
-  });
+  return elementwise(
+    name,
+    (predictions, labels) => {
+      const label = labelSmoothing > 0 ? add(mul(labels, 1 - labelSmoothing), labelSmoothing / 2) : labels;
+      const p = fromLogits ? sigmoid(predictions) : predictions;
+      const safe = clip(p, epsilon, 1 - epsilon);
+      const entropy = neg(add(mul(label, log(safe)), mul(sub(1, label), log(sub(1, safe)))));
+      const given = add(mul(label, p), mul(sub(1, label), sub(1, p)));
+      const focal = mul(pow(sub(1, given), gamma), entropy);
+      if (!applyClassBalancing) return focal;
+      return mul(add(mul(label, alpha), mul(sub(1, label), 1 - alpha)), focal);
+    },
+    options,
+  );
 }
 
 /** The cross entropy with distributions `[..., classes]`, each class times `alpha * (1 - p) ** gamma`. */
@@ -47,13 +51,17 @@ export function categoricalFocalCrossentropy(options: FocalOptions = {}): Loss {
   const { alpha = 0.25, gamma = 2, fromLogits = false, labelSmoothing = 0 } = options;
   const name = 'categoricalFocalCrossentropy';
   checkSmoothing(name, labelSmoothing);
-  return rowwise(name, (predictions, labels) => {
-    const classes = predictions.shape.at(-1)!;
-    const label =
-      labelSmoothing > 0 ? add(mul(labels, 1 - labelSmoothing), labelSmoothing / classes) : labels;
-    const given = fromLogits ? softmax(predictions) : predictions;
-    const p = clip(div(given, sum(given, -1, true)), epsilon, 1 - epsilon);
-    const entropy = neg(mul(label, log(p)));
-    return sum(mul(mul(pow(sub(1, p), gamma), alpha), entropy), -1);
-  });
+  return rowwise(
+    name,
+    (predictions, labels) => {
+      const classes = predictions.shape.at(-1)!;
+      const label =
+        labelSmoothing > 0 ? add(mul(labels, 1 - labelSmoothing), labelSmoothing / classes) : labels;
+      const given = fromLogits ? softmax(predictions) : predictions;
+      const p = clip(div(given, sum(given, -1, true)), epsilon, 1 - epsilon);
+      const entropy = neg(mul(label, log(p)));
+      return sum(mul(mul(pow(sub(1, p), gamma), alpha), entropy), -1);
+    },
+    options,
+  );
 }

@@ -3,6 +3,7 @@ import { NablaError } from '../errors.ts';
 import { cast } from '../ops/compare.ts';
 import { mean } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
+import { recorded } from '../saving/recorded.ts';
 import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -58,21 +59,29 @@ export function checkSmoothing(where: string, smoothing: number): void {
   }
 }
 
-/** A loss of one number an element, from predictions and labels, averaged over a sample. */
-export function elementwise(name: string, f: (prediction: Tensor, label: Tensor) => Tensor): Loss {
+/** A loss of one number an element, from predictions and labels, averaged over a sample; `args` are what its factory was given. */
+export function elementwise(
+  name: string,
+  f: (prediction: Tensor, label: Tensor) => Tensor,
+  ...args: readonly unknown[]
+): Loss {
   const call: LossFunction = (yTrue, yPred) => {
     const [labels, predictions] = align(name, yTrue, yPred);
     return perSample(f(predictions, labels));
   };
-  return { name, call };
+  return recorded('losses', name, args, { name, call });
 }
 
 /** A loss of one number a row of the last dimension, averaged over a sample. Predictions `[batch]` are rows of one number. */
-export function rowwise(name: string, f: (predictions: Tensor, labels: Tensor) => Tensor): Loss {
+export function rowwise(
+  name: string,
+  f: (predictions: Tensor, labels: Tensor) => Tensor,
+  ...args: readonly unknown[]
+): Loss {
   const call: LossFunction = (yTrue, yPred) => {
     const [labels, predictions] = align(name, yTrue, yPred);
     const rows = (x: Tensor) => (x.rank === 1 ? reshape(x, [x.size, 1]) : x);
     return perSample(f(rows(predictions), rows(labels)));
   };
-  return { name, call };
+  return recorded('losses', name, args, { name, call });
 }

@@ -2,6 +2,7 @@
 import { add, div, mul, sub } from '../ops/arithmetic.ts';
 import { type Axis, mean, sum } from '../ops/reduce.ts';
 import { broadcastTo } from '../ops/shape.ts';
+import { recorded } from '../saving/recorded.ts';
 import { normalizeAxes } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { align, epsilon, type Loss, perSample } from './loss.ts';
@@ -22,14 +23,14 @@ export interface TverskyOptions extends DiceOptions {
 
 function overlapLoss(
   name: string,
-  axis: Axis | undefined,
+  options: DiceOptions,
   overlap: (labels: Tensor, predictions: Tensor, total: (x: Tensor) => Tensor) => Tensor,
 ): Loss {
-  return {
+  return recorded('losses', name, [options], {
     name,
     call: (yTrue, yPred) => {
       const [labels, predictions] = align(name, yTrue, yPred);
-      const axes = normalizeAxes(name, axis, predictions.rank);
+      const axes = normalizeAxes(name, options.axis, predictions.rank);
       const losses = sub(
         1,
         overlap(labels, predictions, (x) => sum(x, axes)),
@@ -37,12 +38,12 @@ function overlapLoss(
       if (!axes.includes(0)) return perSample(losses);
       return broadcastTo(mean(losses), [predictions.shape[0]!]);
     },
-  };
+  });
 }
 
 /** `1 - 2 * overlap / (labels + predictions)` (Milletari et al. 2016). */
 export function dice(options: DiceOptions = {}): Loss {
-  return overlapLoss('dice', options.axis, (labels, predictions, total) => {
+  return overlapLoss('dice', options, (labels, predictions, total) => {
     const sizes = add(total(predictions), total(labels));
     return div(mul(total(mul(predictions, labels)), 2), add(sizes, epsilon));
   });
@@ -50,8 +51,8 @@ export function dice(options: DiceOptions = {}): Loss {
 
 /** `1 - overlap / (overlap + alpha * missed + beta * wrong)` (Salehi et al. 2017). */
 export function tversky(options: TverskyOptions = {}): Loss {
-  const { axis, alpha = 0.5, beta = 0.5 } = options;
-  return overlapLoss('tversky', axis, (labels, predictions, total) => {
+  const { alpha = 0.5, beta = 0.5 } = options;
+  return overlapLoss('tversky', options, (labels, predictions, total) => {
     const overlap = total(mul(predictions, labels));
     const missed = total(mul(sub(1, predictions), labels));
     const wrong = total(mul(predictions, sub(1, labels)));

@@ -44,12 +44,16 @@ export function huber(options: HuberOptions = {}): Loss {
   if (!(typeof delta === 'number' && delta > 0 && Number.isFinite(delta))) {
     throw new NablaError('huber', `bad delta, got ${describe(delta)}, expected a finite number above 0`);
   }
-  return elementwise('huber', (p, label) => {
-    const error = sub(p, label);
-    const size = abs(error);
-    const linear = sub(mul(size, delta), (delta * delta) / 2);
-    return where(lessEqual(size, delta), mul(square(error), 0.5), linear);
-  });
+  return elementwise(
+    'huber',
+    (p, label) => {
+      const error = sub(p, label);
+      const size = abs(error);
+      const linear = sub(mul(size, delta), (delta * delta) / 2);
+      return where(lessEqual(size, delta), mul(square(error), 0.5), linear);
+    },
+    options,
+  );
 }
 
 /** The mean of `log(cosh(difference))`: near `x ** 2 / 2` for small differences, `|x| - log(2)` for large ones. */

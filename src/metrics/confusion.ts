@@ -6,6 +6,7 @@ import { scatterAdd } from '../ops/gather.ts';
 import { argMax, max, sum } from '../ops/reduce.ts';
 import { concat, reshape, slice, stack } from '../ops/shape.ts';
 import { abs, ceil, clip, sigmoid } from '../ops/unary.ts';
+import { recorded } from '../saving/recorded.ts';
 import type { Tensor } from '../tensor.ts';
 import { fScore } from './f-score.ts';
 import { alignLabels, ratio, type StreamingMetric } from './metric.ts';
@@ -68,13 +69,21 @@ function positives(name: string, options: ConfusionOptions): StreamingMetric['up
 /** The share of right answers among those above the threshold. */
 export function precision(options: ConfusionOptions = {}): StreamingMetric {
   const name = 'precision';
-  return { name, update: positives(name, options), result: ([hits, said]) => ratio(hits!, said!) };
+  return recorded('metrics', 'precision', [options], {
+    name,
+    update: positives(name, options),
+    result: ([hits, said]) => ratio(hits!, said!),
+  });
 }
 
 /** The share of positive labels whose predictions are above the threshold. */
 export function recall(options: ConfusionOptions = {}): StreamingMetric {
   const name = 'recall';
-  return { name, update: positives(name, options), result: ([hits, , there]) => ratio(hits!, there!) };
+  return recorded('metrics', 'recall', [options], {
+    name,
+    update: positives(name, options),
+    result: ([hits, , there]) => ratio(hits!, there!),
+  });
 }
 
 /** Options of {@link f1Score}. */
@@ -100,7 +109,7 @@ export function f1Score(options: F1Options = {}): StreamingMetric {
     threshold === undefined
       ? logicalAnd(greaterEqual(x, max(x, -1, true)), greater(abs(x), 1e-9))
       : greater(x, threshold);
-  return {
+  return recorded('metrics', 'f1Score', [options], {
     name,
     update: (yTrue, yPred) => {
       const rows = [yPred.size / Math.max(1, yPred.shape.at(-1)!), yPred.shape.at(-1)!];
@@ -109,7 +118,7 @@ export function f1Score(options: F1Options = {}): StreamingMetric {
       return concat([sum(mul(answers, labels), 0), sum(answers, 0), sum(labels, 0)], 0);
     },
     result: (sums) => fScore(sums, average, 1),
-  };
+  });
 }
 
 /** Counts at each of many thresholds. */
@@ -199,7 +208,7 @@ export function auc(options: AucOptions = {}): StreamingMetric {
   }
   const height = heights[summationMethod];
   const update = countByThresholds(name, numThresholds, true);
-  return {
+  return recorded('metrics', 'auc', [options], {
     name,
     update: (yTrue, yPred) => update(yTrue, fromLogits ? sigmoid(yPred) : yPred),
     result: (sums) => {
@@ -214,7 +223,7 @@ export function auc(options: AucOptions = {}): StreamingMetric {
       for (let i = 0; i + 1 < x.length; i++) area += (x[i]! - x[i + 1]!) * height(y[i]!, y[i + 1]!);
       return area;
     },
-  };
+  });
 }
 
 /** The area under precision over recall, interpolated between points as Davis and Goadrich (2006) found right. */
@@ -262,23 +271,43 @@ function bestAt(
 /** The best specificity at a threshold where the sensitivity is at least `sensitivity`. */
 export function specificityAtSensitivity(sensitivity: number, numThresholds = 200): StreamingMetric {
   const { specificity, sensitivity: given } = rates;
-  return bestAt('specificityAtSensitivity', specificity, given, sensitivity, numThresholds);
+  return recorded(
+    'metrics',
+    'specificityAtSensitivity',
+    [sensitivity, numThresholds],
+    bestAt('specificityAtSensitivity', specificity, given, sensitivity, numThresholds),
+  );
 }
 
 /** The best sensitivity at a threshold where the specificity is at least `specificity`. */
 export function sensitivityAtSpecificity(specificity: number, numThresholds = 200): StreamingMetric {
   const { sensitivity, specificity: given } = rates;
-  return bestAt('sensitivityAtSpecificity', sensitivity, given, specificity, numThresholds);
+  return recorded(
+    'metrics',
+    'sensitivityAtSpecificity',
+    [specificity, numThresholds],
+    bestAt('sensitivityAtSpecificity', sensitivity, given, specificity, numThresholds),
+  );
 }
 
 /** The best precision at a threshold where the recall is at least `recall`. */
 export function precisionAtRecall(recall: number, numThresholds = 200): StreamingMetric {
-  return bestAt('precisionAtRecall', rates.precision, rates.sensitivity, recall, numThresholds);
+  return recorded(
+    'metrics',
+    'precisionAtRecall',
+    [recall, numThresholds],
+    bestAt('precisionAtRecall', rates.precision, rates.sensitivity, recall, numThresholds),
+  );
 }
 
 /** The best recall at a threshold where the precision is at least `precision`. */
 export function recallAtPrecision(precision: number, numThresholds = 200): StreamingMetric {
-  return bestAt('recallAtPrecision', rates.sensitivity, rates.precision, precision, numThresholds);
+  return recorded(
+    'metrics',
+    'recallAtPrecision',
+    [precision, numThresholds],
+    bestAt('recallAtPrecision', rates.sensitivity, rates.precision, precision, numThresholds),
+  );
 }
 
 /** How often each class, a row, was answered with each class, a column: class indices of equal size give float32 `[numClasses, numClasses]`. Others are left out. */
@@ -325,7 +354,7 @@ export function meanIoU(options: MeanIoUOptions): StreamingMetric {
     const classes = sparse ? cast(x, 'int32') : argMax(x);
     return reshape(classes, [classes.size]);
   };
-  return {
+  return recorded('metrics', 'meanIoU', [options], {
     name,
     update: (yTrue, yPred) => {
       const labels = indices(yTrue, sparseYTrue);
@@ -347,5 +376,5 @@ export function meanIoU(options: MeanIoUOptions): StreamingMetric {
       }
       return total / (met + epsilon);
     },
-  };
+  });
 }

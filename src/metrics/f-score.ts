@@ -1,5 +1,6 @@
 // F scores from counts of classes; formulas and defaults as in Keras 3.
 import { describe, NablaError } from '../errors.ts';
+import { recorded } from '../saving/recorded.ts';
 import { type F1Options, f1Score } from './confusion.ts';
 import type { StreamingMetric } from './metric.ts';
 
@@ -35,5 +36,6 @@ export function fBetaScore(options: FBetaOptions = {}): StreamingMetric {
   if (!(typeof beta === 'number' && beta > 0 && Number.isFinite(beta)))
     throw new NablaError(name, `bad beta, got ${describe(beta)}, expected a number above 0`);
   const { update } = f1Score(others);
-  return { name, update, result: (sums) => fScore(sums, others.average ?? 'macro', beta) };
+  const result = (sums: Float64Array) => fScore(sums, others.average ?? 'macro', beta);
+  return recorded('metrics', name, [options], { name, update, result });
 }

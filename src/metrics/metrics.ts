@@ -6,6 +6,7 @@ import { cast, equal, less, logicalAnd, where } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
 import { argMax, sum } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
+import { recorded } from '../saving/recorded.ts';
 import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
@@ -35,7 +36,7 @@ export type { AnyMetric, Metric, MetricFunction, StreamingMetric } from './metri
 
 /** Share of rows whose largest prediction is at the largest label: labels and predictions `[..., classes]`. */
 export function categoricalAccuracy(): Metric {
-  return {
+  return recorded('metrics', 'categoricalAccuracy', [], {
     name: 'categoricalAccuracy',
     call: (yTrue, yPred) => {
       if (!sameShape(yTrue.shape, yPred.shape)) {
@@ -47,12 +48,12 @@ export function categoricalAccuracy(): Metric {
       }
       return perSample(equal(argMax(yTrue), argMax(yPred)));
     },
-  };
+  });
 }
 
 /** Share of rows whose largest prediction is at the class index: labels `[...]` or `[..., 1]`. */
 export function sparseCategoricalAccuracy(): Metric {
-  return {
+  return recorded('metrics', 'sparseCategoricalAccuracy', [], {
     name: 'sparseCategoricalAccuracy',
     call: (yTrue, yPred) => {
       const predicted = argMax(yPred);
@@ -64,12 +65,12 @@ export function sparseCategoricalAccuracy(): Metric {
       }
       return perSample(equal(reshape(cast(yTrue, 'int32'), predicted.shape), predicted));
     },
-  };
+  });
 }
 
 /** Share of predictions on the same side of `threshold` (default 0.5) as their labels. */
 export function binaryAccuracy(threshold = 0.5): Metric {
-  return {
+  return recorded('metrics', 'binaryAccuracy', [threshold], {
     name: 'binaryAccuracy',
     call: (yTrue, yPred) => {
       if (yTrue.size !== yPred.size) {
@@ -81,7 +82,7 @@ export function binaryAccuracy(threshold = 0.5): Metric {
       const labels = reshape(cast(yTrue, 'float32'), yPred.shape);
       return perSample(equal(cast(less(threshold, yPred), 'float32'), labels));
     },
-  };
+  });
 }
 
 /** The accuracy that fits labels and predictions: binary, categorical or sparse, chosen by their shapes as Keras does. */
@@ -93,7 +94,7 @@ export function accuracy(): Metric {
       return categoricalAccuracy().call(yTrue, yPred);
     return sparseCategoricalAccuracy().call(yTrue, yPred);
   };
-  return { name: 'accuracy', call };
+  return recorded('metrics', 'accuracy', [], { name: 'accuracy', call });
 }
 
 /** Whether fewer than k of a row's predictions are larger than that of its class. */
@@ -116,14 +117,20 @@ function checkK(name: string, k: number): void {
 export function topKCategoricalAccuracy(k = 5): Metric {
   const name = 'topKCategoricalAccuracy';
   checkK(name, k);
-  return { name, call: (yTrue, yPred) => amongTop(name, k, argMax(alignLabels(name, yTrue, yPred)), yPred) };
+  return recorded('metrics', 'topKCategoricalAccuracy', [k], {
+    name,
+    call: (yTrue, yPred) => amongTop(name, k, argMax(alignLabels(name, yTrue, yPred)), yPred),
+  });
 }
 
 /** Share of rows whose class index is among the `k` (default 5) largest predictions: labels `[...]` or `[..., 1]`. */
 export function sparseTopKCategoricalAccuracy(k = 5): Metric {
   const name = 'sparseTopKCategoricalAccuracy';
   checkK(name, k);
-  return { name, call: (yTrue, yPred) => amongTop(name, k, yTrue, yPred) };
+  return recorded('metrics', 'sparseTopKCategoricalAccuracy', [k], {
+    name,
+    call: (yTrue, yPred) => amongTop(name, k, yTrue, yPred),
+  });
 }
 
 const factories = {

@@ -1,6 +1,7 @@
 // Intersection over union of classes, chosen ones or of yes and no; formulas and defaults as in Keras 3.
 import { describe, NablaError } from '../errors.ts';
 import { cast, greaterEqual } from '../ops/compare.ts';
+import { recorded } from '../saving/recorded.ts';
 import { type MeanIoUOptions, meanIoU } from './confusion.ts';
 import type { StreamingMetric } from './metric.ts';
 
@@ -50,7 +51,9 @@ function overClasses(
 
 /** The overlap of what is labelled and what is predicted as one of some classes over their union, averaged over those classes that are met. */
 export function iou(options: IoUOptions): StreamingMetric {
-  return overClasses('iou', options.numClasses, options.targetClassIds, meanIoU(options).update);
+  const { numClasses, targetClassIds } = options;
+  const made = overClasses('iou', numClasses, targetClassIds, meanIoU(options).update);
+  return recorded('metrics', 'iou', [options], made);
 }
 
 /** {@link iou} of labels 0 and 1 and predictions that say yes from a threshold on. */
@@ -59,17 +62,20 @@ export function binaryIoU(options: BinaryIoUOptions = {}): StreamingMetric {
   if (typeof threshold !== 'number' || Number.isNaN(threshold))
     throw new NablaError('binaryIoU', `bad threshold, got ${describe(threshold)}, expected a number`);
   const { update } = meanIoU({ numClasses: 2 });
-  return overClasses('binaryIoU', 2, targetClassIds, (yTrue, yPred) =>
+  const made = overClasses('binaryIoU', 2, targetClassIds, (yTrue, yPred) =>
     update(yTrue, cast(greaterEqual(yPred, threshold), 'int32')),
   );
+  return recorded('metrics', 'binaryIoU', [options], made);
 }
 
 /** {@link iou} where labels are one-hot rows, and predictions rows of scores. */
 export function oneHotIoU(options: Omit<IoUOptions, 'sparseYTrue' | 'sparseYPred'>): StreamingMetric {
-  return { ...iou({ ...options, sparseYTrue: false, sparseYPred: false }), name: 'oneHotIoU' };
+  const made = { ...iou({ ...options, sparseYTrue: false, sparseYPred: false }), name: 'oneHotIoU' };
+  return recorded('metrics', 'oneHotIoU', [options], made);
 }
 
 /** {@link meanIoU} where labels are one-hot rows, and predictions rows of scores. */
 export function oneHotMeanIoU(options: Omit<MeanIoUOptions, 'sparseYTrue' | 'sparseYPred'>): StreamingMetric {
-  return { ...meanIoU({ ...options, sparseYTrue: false, sparseYPred: false }), name: 'oneHotMeanIoU' };
+  const made = { ...meanIoU({ ...options, sparseYTrue: false, sparseYPred: false }), name: 'oneHotMeanIoU' };
+  return recorded('metrics', 'oneHotMeanIoU', [options], made);
 }

@@ -6,6 +6,7 @@ import { fill } from '../ops/creation.ts';
 import { mean, std, sum, variance } from '../ops/reduce.ts';
 import { concat, reshape } from '../ops/shape.ts';
 import { square } from '../ops/unary.ts';
+import { recorded } from '../saving/recorded.ts';
 import type { Tensor } from '../tensor.ts';
 import { alignLabels, type Metric, perSample, type StreamingMetric } from './metric.ts';
 
@@ -23,52 +24,55 @@ function columns(x: Tensor): Tensor {
 /** The cosine between the rows of labels and predictions, from -1 to 1; the loss of this name is its negative. */
 export function cosineSimilarity(): Metric {
   const name = 'cosineSimilarity';
-  return { name, call: (yTrue, yPred) => perSample(rowCosine(yPred, alignLabels(name, yTrue, yPred))) };
+  return recorded('metrics', 'cosineSimilarity', [], {
+    name,
+    call: (yTrue, yPred) => perSample(rowCosine(yPred, alignLabels(name, yTrue, yPred))),
+  });
 }
 
 /** Pearson's correlation between the rows of labels and predictions, averaged over the rows; NaN where a row is constant. */
 export function pearsonCorrelation(): Metric {
   const name = 'pearsonCorrelation';
   const standard = (x: Tensor) => div(sub(x, mean(x, -1, true)), std(x, -1, true));
-  return {
+  return recorded('metrics', 'pearsonCorrelation', [], {
     name,
     call: (yTrue, yPred) =>
       perSample(mean(mul(standard(alignLabels(name, yTrue, yPred)), standard(yPred)), -1)),
-  };
+  });
 }
 
 /** Lin's concordance correlation (1989) between the rows of labels and predictions, averaged over the rows: Pearson's, less for what is shifted or scaled. */
 export function concordanceCorrelation(): Metric {
   const name = 'concordanceCorrelation';
-  return {
+  return recorded('metrics', name, [], {
     name,
-    call: (yTrue, yPred) => {
+    call: (yTrue: Tensor, yPred: Tensor) => {
       const labels = alignLabels(name, yTrue, yPred);
       const [a, b] = [mean(labels, -1, true), mean(yPred, -1, true)];
       const together = mean(mul(sub(labels, a), sub(yPred, b)), -1);
       const spread = add(add(variance(labels, -1), variance(yPred, -1)), mean(squaredDifference(a, b), -1));
       return perSample(div(mul(together, 2), add(spread, 1e-7)));
     },
-  };
+  });
 }
 
 /** The square root of the mean of squared differences over all samples. */
 export function rootMeanSquaredError(): StreamingMetric {
   const name = 'rootMeanSquaredError';
-  return {
+  return recorded('metrics', 'rootMeanSquaredError', [], {
     name,
     update: (yTrue, yPred) => {
       const squares = columns(squaredDifference(yPred, alignLabels(name, yTrue, yPred)));
       return sumsAndCount(mean(squares, 1, true));
     },
     result: (sums) => Math.sqrt(sums[0]! / sums[1]!),
-  };
+  });
 }
 
 /** The share of the labels' variance that is predicted, 1 at best, averaged over the outputs. Infinite scores count as 0. */
 export function r2Score(): StreamingMetric {
   const name = 'r2Score';
-  return {
+  return recorded('metrics', 'r2Score', [], {
     name,
     update: (yTrue, yPred) => {
       const labels = columns(alignLabels(name, yTrue, yPred));
@@ -87,7 +91,7 @@ export function r2Score(): StreamingMetric {
       }
       return total / outputs;
     },
-  };
+  });
 }
 
 /** Options of {@link perplexity}. */
@@ -99,9 +103,9 @@ export interface PerplexityOptions {
 /** e to the mean cross entropy: among how many classes the model is in doubt. Labels are class indices `[...]`, predictions `[..., classes]`. */
 export function perplexity(options: PerplexityOptions = {}): StreamingMetric {
   const entropy = sparseCategoricalCrossentropy(options);
-  return {
+  return recorded('metrics', 'perplexity', [options], {
     name: 'perplexity',
     update: (yTrue, yPred) => sumsAndCount(reshape(entropy.call(yTrue, yPred), [yPred.shape[0]!, 1])),
     result: (sums) => Math.exp(sums[0]! / sums[1]!),
-  };
+  });
 }

@@ -1,9 +1,25 @@
 // Callbacks: what fit calls as it goes, and EarlyStopping.
-import { describe, NablaError, unknownName } from '../errors.ts';
-import type { Logs } from './history.ts';
+import { Monitor, type MonitorOptions } from '../callbacks/monitor.ts';
+import { describe, NablaError } from '../errors.ts';
+import type { Nested } from '../nested.ts';
+import type { Tensor } from '../tensor.ts';
+import type { FitPosition, Logs } from './history.ts';
+import type { Model } from './model.ts';
 
 /** What a callback can see and do. */
 export interface FitControl {
+  /** The model that is trained. */
+  readonly model: Model<Nested<Tensor>>;
+  /** Where training stands: what fit's `resume` takes to go on from here. In `onBatchEnd` it is where the last step that ran ended. */
+  readonly position: FitPosition;
+  /** Training steps of all fits, those before the model was saved among them. */
+  readonly iterations: number;
+  /** Epochs that fit was asked for. */
+  readonly epochs: number;
+  /** Was the fit ended by its signal? */
+  readonly aborted: boolean;
+  /** In `onTrainBegin`: has fit begin there. */
+  resumeAt(position: FitPosition): void;
   /** Ends the fit after the epoch, or after the time slice that runs. */
   stop(): void;
   /** The weights, copied. */
@@ -16,6 +32,10 @@ export interface FitControl {
 
 /** Functions that fit calls; all are optional and may be async. An error in one ends the fit with the model as it is. */
 export interface Callback {
+  /** Time slices end at multiples of so many steps, counted through all fits, so that `onBatchEnd` meets the model as it is then. */
+  readonly everySteps?: number | undefined;
+  /** Has fit go on at a loss that is NaN, which it else ends with an error. */
+  readonly toleratesNaN?: boolean;
   onTrainBegin?(control: FitControl): void | Promise<void>;
   onEpochBegin?(epoch: number, control: FitControl): void | Promise<void>;
   /** Called for every step in order, some time after it ran: about ten times a second for all steps since. */
@@ -25,15 +45,11 @@ export interface Callback {
 }
 
 /** Options of {@link EarlyStopping}. */
-export interface EarlyStoppingOptions {
-  /** What to watch. Default `'val_loss'`. */
-  monitor?: string;
+export interface EarlyStoppingOptions extends MonitorOptions {
   /** The least change that counts as better. Default 0. */
   minDelta?: number;
   /** Epochs without getting better before it stops. Default 0. */
   patience?: number;
-  /** `'min'`: lower is better; `'max'`: higher; `'auto'`: higher for names with accuracy in them. Default `'auto'`. */
-  mode?: 'auto' | 'min' | 'max';
   /** Stop unless it gets better than this. Default: none. */
   baseline?: number;
   /** Put the weights of the best epoch back at the end. Default false. */
@@ -48,8 +64,12 @@ export class EarlyStopping implements Callback {
   stoppedEpoch: number | undefined;
   /** The best epoch and its value. */
   best: { epoch: number; value: number } | undefined;
-  private readonly options: Required<Omit<EarlyStoppingOptions, 'baseline'>> & {
+  private readonly watched: Monitor;
+  private readonly options: {
+    patience: number;
     baseline: number | undefined;
+    restoreBestWeights: boolean;
+    startFromEpoch: number;
   };
   private waited = 0;
   private weights: Float32Array[] | undefined;
@@ -63,9 +83,8 @@ export class EarlyStopping implements Callback {
         `bad patience, got ${describe(patience)}, expected an integer >= 0`,
       );
     }
-    const modes = ['auto', 'min', 'max'];
-    if (!modes.includes(mode)) throw unknownName('earlyStopping', 'mode', mode, modes);
-    this.options = { monitor, minDelta, patience, mode, baseline, restoreBestWeights, startFromEpoch };
+    this.watched = new Monitor('earlyStopping', { monitor, mode, minDelta });
+    this.options = { patience, baseline, restoreBestWeights, startFromEpoch };
   }
 
   onTrainBegin(): void {
@@ -76,22 +95,15 @@ export class EarlyStopping implements Callback {
   }
 
   onEpochEnd(epoch: number, logs: Logs, control: FitControl): void {
-    const { monitor, patience, baseline, restoreBestWeights, startFromEpoch } = this.options;
+    const { patience, baseline, restoreBestWeights, startFromEpoch } = this.options;
     if (epoch < startFromEpoch) return;
-    const value = logs[monitor];
-    if (value === undefined) {
-      throw new NablaError(
-        'earlyStopping',
-        `nothing to watch, got monitor '${monitor}', expected one of ${Object.keys(logs).join(', ')}; ` +
-          'give fit validationData for those that begin with val_',
-      );
-    }
+    const value = this.watched.valueIn(logs);
     this.waited++;
     if (restoreBestWeights && this.weights === undefined) this.weights = control.getWeights();
-    if (this.better(value, this.best?.value)) {
+    if (this.watched.better(value, this.best?.value)) {
       this.best = { epoch, value };
       if (restoreBestWeights) this.weights = control.getWeights();
-      if (baseline === undefined || this.better(value, baseline)) this.waited = 0;
+      if (baseline === undefined || this.watched.better(value, baseline)) this.waited = 0;
       return;
     }
     if (this.waited >= patience && epoch > 0) {
@@ -102,13 +114,6 @@ export class EarlyStopping implements Callback {
 
   onTrainEnd(_logs: Logs, control: FitControl): void {
     if (this.options.restoreBestWeights && this.weights !== undefined) control.setWeights(this.weights);
-  }
-
-  private better(value: number, reference: number | undefined): boolean {
-    if (reference === undefined) return !Number.isNaN(value);
-    const { mode, monitor, minDelta } = this.options;
-    const up = mode === 'max' || (mode === 'auto' && /acc|auc|precision|recall|f1/i.test(monitor));
-    return up ? value - minDelta > reference : value + minDelta < reference;
   }
 }
 

@@ -3,7 +3,8 @@ import { describe, NablaError } from '../errors.ts';
 import { isRecord, type Nested } from '../nested.ts';
 import { fromArray } from '../ops/creation.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Callback, FitControl } from './callbacks.ts';
+import type { Callback } from './callbacks.ts';
+import { type Control, makeControl, stepsToStop } from './control.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
 import type { Slice } from './log.ts';
 import { checkCount, type Model } from './model.ts';
@@ -65,7 +66,7 @@ interface Session {
   readonly options: FitOptions;
   readonly history: History;
   readonly reporter: Reporter;
-  readonly control: FitControl & { stopping: boolean };
+  readonly control: Control;
 }
 
 /** The whole of `model.fit`. */
@@ -101,7 +102,7 @@ export async function runFit(
         order: trainer.orderOf(validate.indices, Math.min(size, validate.indices.length)),
       };
       if (validation) taken.own({ dispose: () => validation.order.storage.release() });
-      const control = makeControl(model);
+      const control = makeControl(model, trainer, options);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
       const indices = ascending(kept);
@@ -117,7 +118,12 @@ export async function runFit(
         reporter,
         control,
       };
-      return await runEpochs(session);
+      model.resumeFrom(() => control.position);
+      try {
+        return await runEpochs(session);
+      } finally {
+        model.resumeFrom(control.position);
+      }
     });
   } finally {
     taken.dispose();
@@ -202,47 +208,22 @@ function validationOf(
   return { data: held, indices: ascending(held.x[0]!.length) };
 }
 
-function makeControl(model: AnyModel): FitControl & { stopping: boolean } {
-  const { optimizer } = model.compiled('fit');
-  return {
-    stopping: false,
-    stop() {
-      this.stopping = true;
-    },
-    getWeights: () => model.getWeights(),
-    setWeights: (weights) => model.setWeights(weights),
-    get learningRate() {
-      return optimizer.learningRate;
-    },
-    set learningRate(rate: number) {
-      if (optimizer.schedule !== undefined) {
-        throw new NablaError(
-          optimizer.name,
-          `the learning rate follows the schedule ${optimizer.schedule.name}, got ${rate}; compile with a number to set it`,
-        );
-      }
-      if (!(rate >= 0 && Number.isFinite(rate))) {
-        throw new NablaError(optimizer.name, `bad learningRate, got ${rate}, expected a finite number >= 0`);
-      }
-      optimizer.learningRate = rate;
-    },
-  };
-}
-
 async function runEpochs(session: Session): Promise<History> {
   const { options, history, control, reporter } = session;
-  const { epochs = 1, callbacks = [], resume } = options;
-  const first = resume?.epoch ?? options.initialEpoch ?? 0;
+  const { epochs = 1, callbacks = [] } = options;
   const began = performance.now();
   let logs: Logs = {};
-  let reached = first;
   for (const callback of callbacks) await callback.onTrainBegin?.(control);
+  const { resume } = control;
+  const first = resume?.epoch ?? options.initialEpoch ?? 0;
+  let reached = first;
   for (let epoch = first; epoch < epochs && !control.stopping && !options.signal?.aborted; epoch++) {
     for (const callback of callbacks) await callback.onEpochBegin?.(epoch, control);
     const ended = await runEpoch(session, epoch, epoch === first ? resume : undefined);
     if (ended === undefined) break;
     logs = ended;
     history.add(epoch, logs);
+    control.at = { epoch: epoch + 1, step: 0 };
     for (const callback of callbacks) await callback.onEpochEnd?.(epoch, logs, control);
     reached = epoch + 1;
   }
@@ -281,10 +262,15 @@ async function runEpoch(
   reporter.beginEpoch(epoch, epochs, total);
   let completed = resume?.step ?? 0;
 
+  control.at = { epoch, step: completed, shuffle: shuffleState };
   const onSlice = (size: number) => async (slice: Slice) => {
     completed += slice.steps;
+    control.at =
+      completed < total ? { epoch, step: completed, shuffle: shuffleState } : { epoch: epoch + 1, step: 0 };
     history.steps += slice.steps;
-    watchForNaN(`${session.model.name}.fit`, data, slice, epoch);
+    session.model.iterations += slice.steps;
+    if (!callbacks.some(({ toleratesNaN }) => toleratesNaN))
+      watchForNaN(`${session.model.name}.fit`, data, slice, epoch);
     mean.add(slice, size);
     reporter.update(completed, mean.logs());
     for (const callback of callbacks) {
@@ -297,19 +283,12 @@ async function runEpoch(
   };
 
   try {
-    if (completed < full) {
-      await trainer.run(
-        true,
-        data,
-        order,
-        completed,
-        full - completed,
-        onSlice(order.batchSize),
-        options.signal,
-      );
+    const interrupted = () => control.stopping || options.signal?.aborted === true;
+    while (completed < full && !interrupted()) {
+      const steps = Math.min(full - completed, stepsToStop(control, callbacks));
+      await trainer.run(true, data, order, completed, steps, onSlice(order.batchSize), options.signal);
     }
-    const interrupted = control.stopping || options.signal?.aborted === true;
-    if (!interrupted && rest > 0 && completed === full)
+    if (!interrupted() && rest > 0 && completed === full)
       await trainer.runRest(true, data, order, onSlice(rest));
   } finally {
     order.storage.release();

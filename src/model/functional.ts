@@ -3,6 +3,7 @@ import { describe, NablaError } from '../errors.ts';
 import type { CallContext, Layer } from '../layers/layer.ts';
 import { type LayerCall, SymbolicTensor } from '../layers/symbolic.ts';
 import { isRecord, type Nested, nest, partsOf, type Structure, structureOf } from '../nested.ts';
+import type { ConfigWriter, Json } from '../saving/config.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { Model } from './model.ts';
@@ -129,6 +130,26 @@ export class Functional<O extends Nested<Tensor> = Tensor> extends Model<O> {
     if (order.length === 0)
       throw new NablaError(this.name, 'the model has no layers, the output is the input');
     return order;
+  }
+
+  override toConfig(writer: ConfigWriter): Json {
+    const values = [...this.entries, ...this.order.flatMap(({ outputs }) => outputs)];
+    const place = new Map(values.map((value, i) => [value, i]));
+    const { inputs, outputs } = this.slots;
+    return {
+      className: 'Functional',
+      name: this.name,
+      trainable: this.trainable,
+      layers: this.distinct.map((layer) => writer.layer(layer)),
+      inputs: this.entries.map(({ shape, name }) => ({ shape, name: name ?? null })),
+      inputStructure: inputs.structure,
+      nodes: this.order.map((call) => ({
+        layer: this.distinct.indexOf(call.layer),
+        inputs: call.inputs.map((source) => place.get(source)!),
+      })),
+      outputs: this.exits.map((exit) => place.get(exit)!),
+      outputStructure: outputs.structure,
+    };
   }
 
   override get layers(): readonly Layer[] {

@@ -7,6 +7,7 @@ import { describe, NablaError } from '../errors.ts';
 import { type Nested, nest } from '../nested.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { getOptimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
+import { captureTraining, restoreTraining, type TrainingState } from '../saving/progress.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { BatchTensors } from './batch.ts';
@@ -14,8 +15,8 @@ import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
 import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';
 import type { LogWriter } from './log.ts';
-import { Network } from './network.ts';
 import { Predictor } from './predictor.ts';
+import { Savable } from './savable.ts';
 import { labelSlots, type ModelData, slotsOf, Taken } from './slots.ts';
 import { type Batch, batchOf, Step, type StepContext, type StepLogs, tryStep } from './step.ts';
 import { checkCounts, type StepData } from './step-data.ts';
@@ -70,12 +71,14 @@ const predictBatch = 256;
  *   }
  * }
  */
-export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O> implements Disposable {
+export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O> implements Disposable {
   // Hidden from the search for layers among the fields.
   #compiled: Compiled | undefined;
   #heads: readonly Head[] | undefined;
   #trainer: Trainer | undefined;
   #predictor: Predictor | undefined;
+  #given: CompileOptions | undefined;
+  #awaiting: TrainingState | undefined;
   readonly #tried = new Set<boolean>();
 
   /**
@@ -108,6 +111,8 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     this.#trainer = undefined;
     this.#compiled = compiled;
     this.#heads = heads;
+    this.#given = options;
+    this.#awaiting = undefined;
   }
 
   /** @internal What the model was compiled with; throws if it was not. */
@@ -134,6 +139,8 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
     if (former?.stale(engine()) === false) return former;
     this.#trainer = new Trainer(engine(), this, compiled, this.heads(where), former);
     former?.dispose();
+    if (this.#awaiting !== undefined) restoreTraining(this, this.#trainer, this.#awaiting);
+    this.#awaiting = undefined;
     return this.#trainer;
   }
 
@@ -327,6 +334,27 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Network<O
   /** Puts weights in place: arrays or tensors of the sizes of {@link Model.weights}. */
   setWeights(values: readonly (Float32Array | Tensor)[]): void {
     writeWeights(`${this.name}.setWeights`, this.weights, values);
+  }
+
+  override get compiledFrom(): CompileOptions | undefined {
+    return this.#given;
+  }
+
+  override trainingState(): TrainingState | undefined {
+    return this.#trainer === undefined ? this.#awaiting : captureTraining(this, this.#trainer);
+  }
+
+  override restoreTraining(state: TrainingState): void {
+    if (this.#trainer === undefined) this.#awaiting = state;
+    else restoreTraining(this, this.#trainer, state);
+  }
+
+  override ensureIdle(where: string): void {
+    if (!this.#trainer?.isStepping) return;
+    throw new NablaError(
+      `${this.name}.${where}`,
+      'the model is being trained; do it in a callback, such as modelCheckpoint, or await fit first',
+    );
   }
 
   /** Prints the layers with their shapes, parameters and the memory that training plans. Gives the text too. */

@@ -1,6 +1,7 @@
 // Sequential: a model whose layers follow one another.
 import { describe, NablaError } from '../errors.ts';
 import { type CallContext, Layer } from '../layers/layer.ts';
+import type { ConfigWriter, Json } from '../saving/config.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { Model } from './model.ts';
@@ -46,6 +47,12 @@ export class Sequential extends Model {
     if (first.inputShape !== undefined) layer.computeOutputShape(this.outputShape(first.inputShape));
     nameLayers(this.name, [...this.stack, layer]);
     this.stack.push(layer);
+  }
+
+  override toConfig(writer: ConfigWriter): Json {
+    const layers = this.stack.map((layer) => writer.layer(layer));
+    const { name, trainable, builtShape } = this;
+    return { className: 'Sequential', name, trainable, layers, inputShape: builtShape ?? null };
   }
 
   override get layers(): readonly Layer[] {

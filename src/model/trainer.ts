@@ -6,6 +6,7 @@ import { isStreaming } from '../metrics/metric.ts';
 import type { Nested } from '../nested.ts';
 import { drawFrom } from '../ops/random.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
+import type { SavedOptimizer } from '../saving/progress.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { counterIndex, logRows, settle, TrainingMemory } from './arena.ts';
@@ -35,7 +36,12 @@ export class Trainer {
   readonly entries: readonly LogEntry[];
   readonly memory: TrainingMemory;
   readonly random: TrainerRandom;
-  private readonly groups = new Map<Optimizer, ParameterGroup>();
+  /** The optimizers that were used, with their weights. */
+  readonly groups = new Map<Optimizer, ParameterGroup>();
+  /** Is given an optimizer that is used for the first time, to put a saved state in place. */
+  onFirstUse: ((optimizer: Optimizer, group: ParameterGroup) => void) | undefined;
+  /** Saved states of optimizers that were not used yet. */
+  awaited: SavedOptimizer[] = [];
   // The states of optimizers in the trainer that this one took the place of.
   private readonly inherited: ReadonlyMap<Optimizer, OptimizerState>;
   private readonly compiled: Compiled;
@@ -46,6 +52,7 @@ export class Trainer {
   private readonly places: readonly Storage[];
   private readonly frozen: string;
   private busy = false;
+  private stepping = false;
 
   /** `former`: the trainer that it takes the place of, whose optimizer goes on. */
   constructor(
@@ -114,6 +121,7 @@ export class Trainer {
     const group = new ParameterGroup(this.engine, optimizer, variables, own);
     const state = this.inherited.get(optimizer);
     if (state !== undefined) group.writeState(state);
+    else this.onFirstUse?.(optimizer, group);
     this.groups.set(optimizer, group);
     return group;
   }
@@ -138,6 +146,11 @@ export class Trainer {
   /** Is a fit, evaluate or trainOnBatch under way? */
   get isBusy(): boolean {
     return this.busy;
+  }
+
+  /** Are steps running just now? Not while callbacks are called. */
+  get isStepping(): boolean {
+    return this.stepping;
   }
 
   /** One fit, evaluate or trainOnBatch at a time. */
@@ -180,12 +193,14 @@ export class Trainer {
       const abort = () => run.stop();
       signal?.addEventListener('abort', abort);
       let ran: number;
+      this.stepping = true;
       try {
         ran = (await run.done).steps;
       } catch (error) {
         this.memory.clear();
         throw error;
       } finally {
+        this.stepping = false;
         signal?.removeEventListener('abort', abort);
       }
       const elapsed = performance.now() - began;

@@ -1,5 +1,6 @@
 // Learning rate schedules: the rate as a function of the step, as data; formulas and names as in Keras 3.
 import { describe, NablaError } from '../errors.ts';
+import { recorded } from '../saving/recorded.ts';
 
 /** A learning rate that changes with the steps taken. It is worked out in JavaScript and read by the program: nothing is traced again. */
 export interface Schedule {
@@ -27,7 +28,11 @@ function checked(name: string, numbers: Numbers, counts: Numbers = {}): void {
 /** The same rate always. */
 export function constant(learningRate: number): Schedule {
   checked('constant', { learningRate });
-  return { name: 'constant', config: { learningRate }, at: () => learningRate };
+  return recorded('schedules', 'constant', [learningRate], {
+    name: 'constant',
+    config: { learningRate },
+    at: () => learningRate,
+  });
 }
 
 /** Options of {@link piecewiseConstantDecay}. */
@@ -56,7 +61,7 @@ export function piecewiseConstantDecay(options: PiecewiseConstantDecayOptions): 
     const piece = boundaries.findIndex((boundary) => step <= boundary);
     return values[piece < 0 ? boundaries.length : piece]!;
   };
-  return { name, config: { ...options }, at };
+  return recorded('schedules', 'piecewiseConstantDecay', [options], { name, config: { ...options }, at });
 }
 
 /** Options of {@link stepDecay}. */
@@ -72,7 +77,11 @@ export interface StepDecayOptions {
 export function stepDecay(options: StepDecayOptions): Schedule {
   const { initialLearningRate, decaySteps, decayRate = 0.1 } = options;
   const inner = exponentialDecay({ initialLearningRate, decaySteps, decayRate, staircase: true });
-  return { name: 'stepDecay', config: { ...options }, at: inner.at };
+  return recorded('schedules', 'stepDecay', [options], {
+    name: 'stepDecay',
+    config: { ...options },
+    at: inner.at,
+  });
 }
 
 /** Options of {@link exponentialDecay} and {@link inverseTimeDecay}. */
@@ -90,7 +99,11 @@ export function exponentialDecay(options: DecayOptions): Schedule {
   const { initialLearningRate, decaySteps, decayRate, staircase = false } = options;
   checked(name, { initialLearningRate, decayRate }, { decaySteps });
   const passed = (step: number) => (staircase ? Math.floor(step / decaySteps) : step / decaySteps);
-  return { name, config: { ...options }, at: (step) => initialLearningRate * decayRate ** passed(step) };
+  return recorded('schedules', 'exponentialDecay', [options], {
+    name,
+    config: { ...options },
+    at: (step) => initialLearningRate * decayRate ** passed(step),
+  });
 }
 
 /** `initialLearningRate / (1 + decayRate * step / decaySteps)`. */
@@ -99,7 +112,11 @@ export function inverseTimeDecay(options: DecayOptions): Schedule {
   const { initialLearningRate, decaySteps, decayRate, staircase = false } = options;
   checked(name, { initialLearningRate, decayRate }, { decaySteps });
   const passed = (step: number) => (staircase ? Math.floor(step / decaySteps) : step / decaySteps);
-  return { name, config: { ...options }, at: (step) => initialLearningRate / (1 + decayRate * passed(step)) };
+  return recorded('schedules', 'inverseTimeDecay', [options], {
+    name,
+    config: { ...options },
+    at: (step) => initialLearningRate / (1 + decayRate * passed(step)),
+  });
 }
 
 /** Options of {@link polynomialDecay}. */
@@ -124,7 +141,7 @@ export function polynomialDecay(options: PolynomialDecayOptions): Schedule {
     const left = 1 - Math.min(step, span) / span;
     return (initialLearningRate - endLearningRate) * left ** power + endLearningRate;
   };
-  return { name, config: { ...options }, at };
+  return recorded('schedules', 'polynomialDecay', [options], { name, config: { ...options }, at });
 }
 
 /** Options of {@link cosineDecay}. */
@@ -153,7 +170,7 @@ export function cosineDecay(options: CosineDecayOptions): Schedule {
     const share = Math.min(step - warm, decaySteps) / decaySteps;
     return top * ((1 - alpha) * 0.5 * (1 + Math.cos(Math.PI * share)) + alpha);
   };
-  return { name, config: { ...options }, at };
+  return recorded('schedules', 'cosineDecay', [options], { name, config: { ...options }, at });
 }
 
 /** Options of {@link cosineDecayRestarts}. */
@@ -184,7 +201,7 @@ export function cosineDecayRestarts(options: CosineDecayRestartsOptions): Schedu
     const wave = 0.5 * mMul ** period * (1 + Math.cos(Math.PI * share));
     return initialLearningRate * ((1 - alpha) * wave + alpha);
   };
-  return { name, config: { ...options }, at };
+  return recorded('schedules', 'cosineDecayRestarts', [options], { name, config: { ...options }, at });
 }
 
 /** Options of {@link oneCycle}. */
@@ -213,5 +230,5 @@ export function oneCycle(options: OneCycleOptions): Schedule {
     if (step <= rising) return wave(first, maxLearningRate, step / rising);
     return wave(maxLearningRate, first / finalDivFactor, (step - rising) / (totalSteps - 1 - rising));
   };
-  return { name, config: { ...options }, at };
+  return recorded('schedules', 'oneCycle', [options], { name, config: { ...options }, at });
 }

@@ -4,6 +4,7 @@ import type { Backend, BackendName } from '../backend/backend.ts';
 import { openNative } from '../backend/native.ts';
 import { type Engine, engine, onFirstUse, useBackend } from '../engine.ts';
 import { NablaError, unknownName } from '../errors.ts';
+import './files.ts';
 import { openNodeWasm } from './node-wasm.ts';
 
 /** What setBackend takes besides a name. */
