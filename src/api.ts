@@ -14,6 +14,7 @@ export * from './callbacks/index.ts';
 export * as constraints from './constraints.ts';
 export { type Digits, type DigitsOptions, generateDigits } from './data/digits.ts';
 export { encodeIdx, type IdxArray, type IdxType, type IdxTypedArrays, parseIdx } from './data/idx.ts';
+export * as data from './data/index.ts';
 export { type SampleData, Samples, type SamplesOptions, samples } from './data/samples.ts';
 export type { DataOf, DType } from './dtype.ts';
 export type { Engine } from './engine.ts';

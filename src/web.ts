@@ -3,6 +3,7 @@ import type { BackendInfo } from './backend/backend.ts';
 import { compileWasm, openWasm, type SpawnWorker, type WasmSource } from './backend/wasm.ts';
 import { type Engine, engine, useBackend } from './engine.ts';
 import { unknownName } from './errors.ts';
+import './platform/indexed-db.ts';
 
 export * from './api.ts';
 export { compileWasm, type SpawnWorker, type WasmSource, type WorkerHandle } from './backend/wasm.ts';

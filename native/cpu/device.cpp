@@ -93,7 +93,7 @@ std::string Device::Allocate(double bytes, Handle& buffer) {
   const int64_t wanted = static_cast<int64_t>(bytes);
   Block block;
   if (physicalMemory_ == 0 || wanted <= physicalMemory_ - std::min(physicalMemory_, held))
-    block = Block(wanted);
+    block = Block(wanted, slabs_);
   if (!block.ok()) {
     std::string error = "not enough memory, got a request for " + Text(bytes) + " bytes while " +
                         std::to_string(held) + " are held, expected less";
@@ -154,7 +154,7 @@ std::string Device::Read(double buffer, double byteOffset, void* target, size_t 
 
 std::string Device::Reserve(Block& block, int64_t bytes, const char* what) {
   if (bytes <= block.bytes()) return {};
-  Block larger(bytes);
+  Block larger(bytes, slabs_);
   if (!larger.ok()) {
     return std::string("not enough memory for the ") + what + ", got a need of " + std::to_string(bytes) +
            " bytes, expected less; use a smaller batch";
@@ -197,9 +197,9 @@ void Device::RemoveProgram(Handle handle) {
     scratch = std::max(scratch, static_cast<int64_t>(other->program.scratchBytes));
   });
   // Giving back less than half is not worth a new block.
-  const auto shrink = [](Block& block, int64_t bytes) {
+  const auto shrink = [this](Block& block, int64_t bytes) {
     if (bytes > block.bytes() / 2) return;
-    Block smaller = bytes > 0 ? Block(bytes) : Block();
+    Block smaller = bytes > 0 ? Block(bytes, slabs_) : Block();
     if (bytes == 0 || smaller.ok()) block = std::move(smaller);
   };
   shrink(workspace_, workspace);

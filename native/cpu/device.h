@@ -95,6 +95,8 @@ class Device {
   const KernelTable& kernels_;
   ThreadPool pool_;
   const int64_t physicalMemory_;
+  // Before all blocks, which go back to them.
+  Slabs slabs_;
   HandleTable<Buffer> buffers_;
   HandleTable<std::unique_ptr<LoadedProgram>> programs_;
   // Shared by all programs, grown to what the largest of them needs.

@@ -1,5 +1,5 @@
-// Aligned memory: small blocks from the C library, large ones mapped, on huge pages where the system has
-// them.
+// Aligned memory: small blocks from the C library, middle-sized ones from slabs, large ones mapped, on huge
+// pages where the system has them.
 #include "cpu/memory.h"
 
 #include <cstdlib>
@@ -31,11 +31,17 @@ constexpr size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) 
 
 }  // namespace
 
-Block::Block(int64_t bytes) {
+Block::Block(int64_t bytes, Slabs& slabs) {
   // On 32-bit targets a size may be larger than any pointer.
   if (static_cast<uint64_t>(bytes) > SIZE_MAX - 2 * kHugePage) return;
   // A block of no bytes still has an address, so that kernels need not ask.
   const size_t wanted = RoundUp(bytes > 0 ? static_cast<size_t>(bytes) : 1, kAlignment);
+  if (Slabs::Wants(wanted)) {
+    data_ = slabs.Take(wanted);
+    if (data_ == nullptr) return;
+    slabs_ = &slabs, slabBytes_ = wanted, bytes_ = bytes;
+    return;
+  }
 #if NABLA_HAS_MMAP
   if (wanted >= kMapFrom) {
     const size_t mapped = RoundUp(wanted, kHugePage) + kHugePage;
@@ -64,6 +70,10 @@ Block::Block(int64_t bytes) {
 
 Block::~Block() {
   if (data_ == nullptr) return;
+  if (slabs_ != nullptr) {
+    slabs_->Give(data_, slabBytes_);
+    return;
+  }
 #if NABLA_HAS_MMAP
   if (mapping_ != nullptr) {
     munmap(mapping_, mappedBytes_);
@@ -82,6 +92,8 @@ void Block::Swap(Block& other) {
   std::swap(bytes_, other.bytes_);
   std::swap(mapping_, other.mapping_);
   std::swap(mappedBytes_, other.mappedBytes_);
+  std::swap(slabs_, other.slabs_);
+  std::swap(slabBytes_, other.slabBytes_);
 }
 
 int64_t PhysicalMemory() {

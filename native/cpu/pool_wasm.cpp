@@ -1,9 +1,7 @@
 // The thread pool in WebAssembly: none in the plain build; in the shared-memory build workers that JavaScript
 // starts and that spin for some microseconds after a task, then sleep.
 //
-// Parts are claimed one by one from a shared counter, also by the caller, so that a worker that has not
-// started yet, or that the system has not scheduled, costs nothing: the caller does its parts. Which thread
-// runs a part never changes what it computes.
+// Which thread runs a part never changes what the part computes.
 #include "cpu/pool_wasm.h"
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include <cstdint>
 
 #include "cpu/pool.h"
+#include "cpu/pool_task.h"
 
 namespace nabla {
 
@@ -25,7 +24,9 @@ constexpr int kSpin = 10000;
 bool callerMaySleep = true;
 // The one pool that workers serve (a module instance has one device), and how.
 void* served = nullptr;
-void (*serve)(void*) = nullptr;
+void (*serve)(void*, int) = nullptr;
+// Workers are numbered as they come, the caller is 0.
+std::atomic<int> servants{0};
 
 // Out of line, as is everything that takes time: engines compile a function better only when it is called
 // again, which an endless loop never is.
@@ -37,71 +38,57 @@ template <class Ready>
   return ready();
 }
 
-// The claim word: number of the task, next part that nobody has claimed, number of parts. One word, so that a
-// worker that comes late from an earlier task cannot claim a part of it twice.
-constexpr uint64_t kPartMask = 0xffff;
-constexpr uint64_t kOnePart = uint64_t{1} << 16;
-constexpr uint64_t kOneTask = uint64_t{1} << 32;
-constexpr uint64_t Parts(uint64_t claim) { return claim & kPartMask; }
-constexpr uint64_t NextPart(uint64_t claim) { return (claim >> 16) & kPartMask; }
-
 }  // namespace
 
 struct ThreadPool::Shared {
-  alignas(64) std::atomic<uint64_t> claim{0};
-  // Written before the claim word is published, read only by those who have claimed a part.
-  Part part = nullptr;
-  void* context = nullptr;
-  alignas(64) std::atomic<int32_t> unfinished{0};
-  // Counts tasks; what idle workers sleep on.
-  alignas(64) std::atomic<int32_t> task{0};
+  explicit Shared(int threads) : task(threads) {}
+
+  PoolTask task;
+  // Counts tasks, and tasks that are done: what idle workers and the caller sleep on.
+  alignas(64) std::atomic<int32_t> called{0};
+  std::atomic<int32_t> ended{0};
   std::atomic<int32_t> sleeping{0};
   std::atomic<bool> callerSleeps{false};
 
-  // Claims and runs parts until none is left.
-  [[gnu::noinline]] void Help() {
-    uint64_t now = claim.load(std::memory_order_acquire);
-    while (NextPart(now) < Parts(now)) {
-      if (!claim.compare_exchange_weak(now, now + kOnePart)) continue;
-      part(context, static_cast<int>(NextPart(now)));
-      if (unfinished.fetch_sub(1) == 1 && callerSleeps.load()) Wake(unfinished, 1);
-      now = claim.load(std::memory_order_acquire);
-    }
+  [[gnu::noinline]] void Help(int self) {
+    if (!task.Help(self)) return;
+    ended.fetch_add(1);
+    if (callerSleeps.load()) Wake(ended, 1);
   }
 
-  void Work() {
+  void Work(int self) {
     while (true) {
-      const int32_t seen = task.load();
-      Help();
-      if (SpinFor([this, seen] { return task.load(std::memory_order_relaxed) != seen; })) continue;
+      const int32_t seen = called.load();
+      Help(self);
+      if (SpinFor([this, seen] { return called.load(std::memory_order_relaxed) != seen; })) continue;
       sleeping.fetch_add(1);
       // Returns at once when a task came meanwhile.
-      SleepWhile(task, seen);
+      SleepWhile(called, seen);
       sleeping.fetch_sub(1);
     }
   }
 
   void Wait() {
-    while (!SpinFor([this] { return unfinished.load(std::memory_order_acquire) == 0; })) {
+    while (!SpinFor([this] { return task.done(); })) {
       if (!callerMaySleep) continue;
       callerSleeps.store(true);
-      const int32_t left = unfinished.load();
-      if (left != 0) SleepWhile(unfinished, left);
+      const int32_t seen = ended.load();
+      if (!task.done()) SleepWhile(ended, seen);
       callerSleeps.store(false);
     }
   }
 
-  void Announce(uint32_t workers) {
-    task.fetch_add(1);
-    if (sleeping.load() > 0) Wake(task, workers);
+  void Announce() {
+    called.fetch_add(1);
+    const int32_t asleep = sleeping.load();
+    if (asleep > 0) Wake(called, static_cast<uint32_t>(asleep));
   }
 };
 
 ThreadPool::ThreadPool(int threads)
-    : threads_(static_cast<int>(std::min<int64_t>(std::max(threads, 1), static_cast<int64_t>(kPartMask)))),
-      shared_(std::make_unique<Shared>()) {
+    : threads_(std::clamp(threads, 1, PoolTask::kMostParts)), shared_(std::make_unique<Shared>(threads_)) {
   served = shared_.get();
-  serve = [](void* shared) { static_cast<Shared*>(shared)->Work(); };
+  serve = [](void* shared, int self) { static_cast<Shared*>(shared)->Work(self); };
 }
 
 // JavaScript ends the workers before it drops the memory; nothing can be joined here.
@@ -113,19 +100,15 @@ void ThreadPool::Run(int parts, Part part, void* context) {
     return;
   }
   Shared& shared = *shared_;
-  shared.part = part;
-  shared.context = context;
-  shared.unfinished.store(parts, std::memory_order_relaxed);
-  const uint64_t number = (shared.claim.load(std::memory_order_relaxed) & ~(kOneTask - 1)) + kOneTask;
-  shared.claim.store(number | static_cast<uint64_t>(parts));
-  shared.Announce(static_cast<uint32_t>(parts - 1));
-  shared.Help();
+  shared.task.Publish(parts, part, context);
+  shared.Announce();
+  shared.Help(0);
   shared.Wait();
 }
 
 void SetPoolCallerMaySleep(bool maySleep) { callerMaySleep = maySleep; }
 
-void ServePool() { serve(served); }
+void ServePool() { serve(served, servants.fetch_add(1) + 1); }
 
 #else  // one thread
 

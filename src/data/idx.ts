@@ -59,8 +59,8 @@ function notIdx(bytes: Uint8Array): NablaError {
   );
 }
 
-/** Shape and payload size of a header that has been checked against the bytes there are. */
-function readHeader(bytes: Uint8Array): { dtype: IdxType; shape: number[]; headerBytes: number } {
+/** Type and shape of a header that has been checked, and where its data begin. */
+export function readHeader(bytes: Uint8Array): { dtype: IdxType; shape: number[]; headerBytes: number } {
   if (bytes.length < 4) {
     throw new NablaError(
       'idx',
@@ -90,6 +90,9 @@ function readHeader(bytes: Uint8Array): { dtype: IdxType; shape: number[]; heade
   const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
   return { dtype, shape, headerBytes };
 }
+
+/** Bytes an element of a type takes in the file. */
+export const idxElementBytes = (dtype: IdxType) => types[dtype].size;
 
 /** Elements of a shape: inexact above 2^53, never infinite (8 dimensions below 2^32). */
 const elements = (shape: readonly number[]) => shape.reduce((product, dimension) => product * dimension, 1);

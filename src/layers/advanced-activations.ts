@@ -1,4 +1,5 @@
 // Activation layers with settings or weights of their own: leakyReLU, prelu, elu, softmax, reLU.
+import type { ConstraintLike } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { elu as eluOp, leakyRelu } from '../ops/activation.ts';
@@ -6,6 +7,7 @@ import { add, minimum, mul, sub } from '../ops/arithmetic.ts';
 import { cast, less, where } from '../ops/compare.ts';
 import { softmax as softmaxOp } from '../ops/nn.ts';
 import { relu } from '../ops/unary.ts';
+import type { RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
@@ -64,6 +66,10 @@ export function leakyReLU(options: LeakyReluOptions = {}): LeakyRelu {
 export interface PreluOptions extends LayerOptions {
   /** Of the slopes. Default `'zeros'`. */
   alphaInitializer?: InitializerLike;
+  /** What the slopes add to the loss. Default: nothing. */
+  alphaRegularizer?: RegularizerLike;
+  /** What the slopes are brought back to after each step. Default: nothing. */
+  alphaConstraint?: ConstraintLike;
   /** Axes along which slopes are shared, counted with the batch as in Keras: `[1, 2]` for images. Default none. */
   sharedAxes?: readonly number[];
 }
@@ -90,7 +96,13 @@ export class Prelu extends Elementwise {
       );
     }
     const shape = inputShape.map((dim, i) => (shared.includes(i + 1) ? 1 : dim));
-    this.alpha = this.addWeight({ name: 'alpha', shape, initializer: alphaInitializer });
+    this.alpha = this.addWeight({
+      name: 'alpha',
+      shape,
+      initializer: alphaInitializer,
+      regularizer: this.options.alphaRegularizer,
+      constraint: this.options.alphaConstraint,
+    });
   }
 
   override computeOutputShape(inputShape: Shape): number[] {

@@ -1,4 +1,5 @@
 // MultiHeadAttention: every position looks at others through several heads at once.
+import type { ConstraintLike } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
@@ -12,6 +13,7 @@ import {
 import { cast } from '../ops/compare.ts';
 import { matMul } from '../ops/linalg.ts';
 import { concat, reshape, slice } from '../ops/shape.ts';
+import type { RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
@@ -44,6 +46,14 @@ export interface MultiHeadAttentionOptions extends LayerOptions {
   biasInitializer?: InitializerLike;
   /** Of the output's kernel. Default `kernelInitializer`. */
   outputInitializer?: InitializerLike;
+  /** What each kernel adds to the loss. Default: nothing. */
+  kernelRegularizer?: RegularizerLike;
+  /** What each bias adds to the loss. Default: nothing. */
+  biasRegularizer?: RegularizerLike;
+  /** What each kernel is brought back to after each step. Default: nothing. */
+  kernelConstraint?: ConstraintLike;
+  /** What each bias is brought back to after each step. Default: nothing. */
+  biasConstraint?: ConstraintLike;
 }
 
 /** What {@link MultiHeadAttention.attend} takes besides. */
@@ -129,8 +139,21 @@ export class MultiHeadAttention extends Layer {
 
   private project(name: string, shape: Shape, biasShape: Shape, own?: InitializerLike): Projection {
     const { kernelInitializer = 'glorotUniform', biasInitializer = 'zeros', useBias = true } = this.options;
-    const kernel = this.addWeight({ name: `${name}/kernel`, shape, initializer: own ?? kernelInitializer });
-    const bias = { name: `${name}/bias`, shape: biasShape, initializer: biasInitializer };
+    const { kernelRegularizer, biasRegularizer, kernelConstraint, biasConstraint } = this.options;
+    const kernel = this.addWeight({
+      name: `${name}/kernel`,
+      shape,
+      initializer: own ?? kernelInitializer,
+      regularizer: kernelRegularizer,
+      constraint: kernelConstraint,
+    });
+    const bias = {
+      name: `${name}/bias`,
+      shape: biasShape,
+      initializer: biasInitializer,
+      regularizer: biasRegularizer,
+      constraint: biasConstraint,
+    };
     return { kernel, bias: useBias ? this.addWeight(bias) : undefined };
   }
 

@@ -1,10 +1,12 @@
 // Conv1D, Conv2D, Conv3D and their transposes: filters that slide over channelsLast data.
 import { type ActivationLike, getActivation } from '../activations.ts';
+import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
 import {
   type ConvOptions as ConvOpOptions,
+  type ConvTransposeOptions as ConvTransposeOpOptions,
   conv1d as conv1dOp,
   conv1dTranspose as conv1dTransposeOp,
   conv2d as conv2dOp,
@@ -13,6 +15,7 @@ import {
   conv3dTranspose as conv3dTransposeOp,
 } from '../ops/conv.ts';
 import {
+  checkOutputPadding,
   checkPadding,
   type Padding,
   type PerDimension,
@@ -20,6 +23,7 @@ import {
   transposedWindows,
   windowsOver,
 } from '../ops/window.ts';
+import { getRegularizer, type RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
@@ -41,6 +45,10 @@ export interface WindowOptions extends LayerOptions {
   useBias?: boolean;
   /** Default `'zeros'`. */
   biasInitializer?: InitializerLike;
+  /** What the bias adds to the loss. Default: nothing. */
+  biasRegularizer?: RegularizerLike;
+  /** What the bias is brought back to after each step. Default: nothing. */
+  biasConstraint?: ConstraintLike;
 }
 
 /** Options of {@link conv1d}, {@link conv2d} and {@link conv3d}. */
@@ -51,17 +59,24 @@ export interface ConvOptions extends WindowOptions {
   groups?: number;
   /** Default `'glorotUniform'`. */
   kernelInitializer?: InitializerLike;
+  /** What the kernel adds to the loss. Default: nothing. */
+  kernelRegularizer?: RegularizerLike;
+  /** What the kernel is brought back to after each step. Default: nothing. */
+  kernelConstraint?: ConstraintLike;
 }
 
 /** Options of {@link conv2dTranspose} and its like. */
 export interface ConvTransposeOptions extends Omit<ConvOptions, 'groups' | 'padding'> {
   /** `'valid'` (default) or `'same'`: the output is the stride times the input. */
   padding?: Exclude<Padding, 'causal'>;
+  /** Elements more at the end of each dimension, fewer than the stride. Default: the stride times the input, or what windows need. */
+  outputPadding?: PerDimension;
 }
 
 type ConvOp = (x: Tensor, filter: Tensor, options: ConvOpOptions) => Tensor;
 const convOps: readonly ConvOp[] = [conv1dOp, conv2dOp, conv3dOp];
-const transposeOps: readonly ConvOp[] = [conv1dTransposeOp, conv2dTransposeOp, conv3dTransposeOp];
+type TransposeOp = (x: Tensor, filter: Tensor, options: ConvTransposeOpOptions) => Tensor;
+const transposeOps: readonly TransposeOp[] = [conv1dTransposeOp, conv2dTransposeOp, conv3dTransposeOp];
 const spaces = ['width', 'height, width', 'depth, height, width'];
 
 /** Throws unless a number of channels, filters or the like is an integer from 1 on. */
@@ -110,6 +125,13 @@ export abstract class WindowLayer extends Layer {
       );
     }
     getActivation(this.name, options.activation ?? 'linear');
+    this.checkPenalties(options.biasRegularizer, options.biasConstraint);
+  }
+
+  /** Looks names up where they are written. */
+  protected checkPenalties(regularizer?: RegularizerLike, constraint?: ConstraintLike): void {
+    if (regularizer !== undefined) getRegularizer(this.name, regularizer);
+    if (constraint !== undefined) getConstraint(this.name, constraint);
   }
 
   /** Options of the op. */
@@ -134,8 +156,14 @@ export abstract class WindowLayer extends Layer {
 
   protected buildBias(channels: number): void {
     const { useBias = true, biasInitializer = 'zeros' } = this.common;
-    if (useBias)
-      this.bias = this.addWeight({ name: 'bias', shape: [channels], initializer: biasInitializer });
+    if (!useBias) return;
+    this.bias = this.addWeight({
+      name: 'bias',
+      shape: [channels],
+      initializer: biasInitializer,
+      regularizer: this.common.biasRegularizer,
+      constraint: this.common.biasConstraint,
+    });
   }
 
   /** Bias and activation. */
@@ -155,12 +183,19 @@ export class Conv extends WindowLayer {
     this.options = options;
     checkCount(this.name, 'filters', options.filters);
     checkCount(this.name, 'groups', options.groups ?? 1);
+    this.checkPenalties(options.kernelRegularizer, options.kernelConstraint);
   }
 
   protected override build(sample: Shape): void {
     const { filters, groups = 1, kernelInitializer = 'glorotUniform' } = this.options;
     const shape = [...this.kernelSize, sample.at(-1)! / groups, filters];
-    this.kernel = this.addWeight({ name: 'kernel', shape, initializer: kernelInitializer });
+    this.kernel = this.addWeight({
+      name: 'kernel',
+      shape,
+      initializer: kernelInitializer,
+      regularizer: this.options.kernelRegularizer,
+      constraint: this.options.kernelConstraint,
+    });
     this.buildBias(filters);
   }
 
@@ -186,6 +221,7 @@ export class Conv extends WindowLayer {
 /** The transpose of a convolution: it makes the input larger by the stride, as decoders and generators do. */
 export class ConvTranspose extends WindowLayer {
   private readonly options: ConvTransposeOptions;
+  private readonly outputPadding: number[] | undefined;
   private kernel!: Variable<'float32'>;
 
   constructor(rank: number, options: ConvTransposeOptions) {
@@ -193,24 +229,39 @@ export class ConvTranspose extends WindowLayer {
     this.options = options;
     checkCount(this.name, 'filters', options.filters);
     if (this.padding === 'causal') checkPadding(this.name, this.padding, 2);
+    this.outputPadding = checkOutputPadding(this.name, options.outputPadding, this.strides, rank);
+    this.checkPenalties(options.kernelRegularizer, options.kernelConstraint);
   }
 
   protected override build(sample: Shape): void {
     const { filters, kernelInitializer = 'glorotUniform' } = this.options;
     const shape = [...this.kernelSize, filters, sample.at(-1)!];
-    this.kernel = this.addWeight({ name: 'kernel', shape, initializer: kernelInitializer });
+    this.kernel = this.addWeight({
+      name: 'kernel',
+      shape,
+      initializer: kernelInitializer,
+      regularizer: this.options.kernelRegularizer,
+      constraint: this.options.kernelConstraint,
+    });
     this.buildBias(filters);
   }
 
   override computeOutputShape(sample: Shape): number[] {
     this.checkInput(sample);
-    const { kernelSize: kernel, strides: stride, dilation, padding } = this;
-    const windows = transposedWindows(sample.slice(0, -1), { kernel, stride, dilation, padding });
+    const { kernelSize: kernel, strides: stride, dilation, padding, outputPadding } = this;
+    const windows = transposedWindows(sample.slice(0, -1), {
+      kernel,
+      stride,
+      dilation,
+      padding,
+      outputPadding,
+    });
     return [...windows.input, this.options.filters];
   }
 
   protected override call(x: Tensor): Tensor {
-    return this.finish(transposeOps[this.rank - 1]!(x, this.kernel, this.window));
+    const options = { ...this.window, outputPadding: this.outputPadding };
+    return this.finish(transposeOps[this.rank - 1]!(x, this.kernel, options));
   }
 }
 

@@ -1,8 +1,10 @@
 // Embedding: a learned row of numbers for each index.
+import type { ConstraintLike } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { cast } from '../ops/compare.ts';
 import { gather } from '../ops/gather.ts';
+import type { RegularizerLike } from '../regularizers.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
@@ -14,6 +16,10 @@ export interface EmbeddingOptions extends LayerOptions {
   inputDim: number;
   /** Numbers a row. */
   outputDim: number;
+  /** What the table adds to the loss. Default: nothing. */
+  embeddingsRegularizer?: RegularizerLike;
+  /** What the table is brought back to after each step. Default: nothing. */
+  embeddingsConstraint?: ConstraintLike;
   /** Default `'randomUniform'`, between -0.05 and 0.05. */
   embeddingsInitializer?: InitializerLike;
 }
@@ -43,8 +49,13 @@ export class Embedding extends Layer {
 
   protected override build(): void {
     const { inputDim, outputDim, embeddingsInitializer = 'randomUniform' } = this.options;
-    const shape = [inputDim, outputDim];
-    this.table = this.addWeight({ name: 'embeddings', shape, initializer: embeddingsInitializer });
+    this.table = this.addWeight({
+      name: 'embeddings',
+      shape: [inputDim, outputDim],
+      initializer: embeddingsInitializer,
+      regularizer: this.options.embeddingsRegularizer,
+      constraint: this.options.embeddingsConstraint,
+    });
   }
 
   override computeOutputShape(inputShape: Shape): number[] {

@@ -1,5 +1,16 @@
 // The public names of the layers.
 
+export type { AdaptBatch, AdaptData, AdaptNumbers, AdaptStream } from './adapt.ts';
+export {
+  AdaptivePooling,
+  type AdaptivePoolingOptions,
+  adaptiveAveragePooling1d,
+  adaptiveAveragePooling2d,
+  adaptiveAveragePooling3d,
+  adaptiveMaxPooling1d,
+  adaptiveMaxPooling2d,
+  adaptiveMaxPooling3d,
+} from './adaptive-pooling.ts';
 export {
   Elu,
   type EluOptions,
@@ -23,6 +34,15 @@ export {
   type MultiHeadAttentionOptions,
   multiHeadAttention,
 } from './attention.ts';
+export {
+  CategoryEncoding,
+  type CategoryEncodingOptions,
+  type CategoryMode,
+  categoryEncoding,
+  Discretization,
+  type DiscretizationOptions,
+  discretization,
+} from './categories.ts';
 export {
   Conv,
   type ConvOptions,
@@ -50,7 +70,27 @@ export {
   reshape,
 } from './core.ts';
 export { Dense, type DenseOptions, dense } from './dense.ts';
+export {
+  AdditiveAttention,
+  type AdditiveAttentionOptions,
+  Attention,
+  type AttentionLayerOptions,
+  additiveAttention,
+  attention,
+  type GroupQueryAttentionOptions,
+  groupQueryAttention,
+} from './dot-attention.ts';
+export { EinsumDense, type EinsumDenseOptions, einsumDense } from './einsum-dense.ts';
 export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
+export {
+  CenterCrop,
+  centerCrop,
+  type ImageSizeOptions,
+  Resizing,
+  type ResizingOptions,
+  resizing,
+} from './image-size.ts';
+export { IntegerLookup, type IntegerLookupOptions, integerLookup } from './integer-lookup.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
 export {
   add,
@@ -59,6 +99,7 @@ export {
   type ConcatenateOptions,
   concatenate,
   Dot,
+  type DotOptions,
   dot,
   ElementwiseMerge,
   MergeLayer,
@@ -99,6 +140,20 @@ export {
   unitNormalization,
 } from './normalization.ts';
 export {
+  ActivityRegularization,
+  type ActivityRegularizationOptions,
+  activityRegularization,
+  Identity,
+  identity,
+  Lambda,
+  type LambdaFunction,
+  type LambdaOptions,
+  lambda,
+  Permute,
+  type PermuteOptions,
+  permute,
+} from './plain.ts';
+export {
   averagePooling1d,
   averagePooling2d,
   averagePooling3d,
@@ -130,6 +185,40 @@ export {
   tiedProjection,
   tokenAndPositionEmbedding,
 } from './position.ts';
+export {
+  Normalization,
+  type NormalizationOptions,
+  normalization,
+  Rescaling,
+  type RescalingOptions,
+  rescaling,
+} from './preprocessing.ts';
+export {
+  type RandomMoveOptions,
+  RandomRotation,
+  type RandomRotationOptions,
+  RandomTranslation,
+  type RandomTranslationOptions,
+  RandomZoom,
+  type RandomZoomOptions,
+  randomRotation,
+  randomTranslation,
+  randomZoom,
+} from './random-affine.ts';
+export {
+  type Factor,
+  type FlipMode,
+  RandomBrightness,
+  type RandomColorOptions,
+  RandomContrast,
+  RandomCrop,
+  RandomFlip,
+  type RandomFlipOptions,
+  randomBrightness,
+  randomContrast,
+  randomCrop,
+  randomFlip,
+} from './random-images.ts';
 export {
   GRU,
   type GRUOptions,
@@ -165,15 +254,45 @@ export {
 } from './sequences.ts';
 export {
   type Borders,
-  Cropping2D,
-  type Cropping2DOptions,
+  Cropping,
+  type CroppingOptions,
+  cropping1d,
   cropping2d,
-  UpSampling2D,
+  cropping3d,
+  UpSampling,
   type UpSampling2DOptions,
+  type UpSamplingOptions,
+  upSampling1d,
   upSampling2d,
-  ZeroPadding2D,
-  type ZeroPadding2DOptions,
+  upSampling3d,
+  ZeroPadding,
+  type ZeroPaddingOptions,
+  zeroPadding1d,
   zeroPadding2d,
+  zeroPadding3d,
 } from './spatial.ts';
+export {
+  SpectralNormalization,
+  type SpectralNormalizationOptions,
+  spectralNormalization,
+} from './spectral.ts';
+export {
+  Hashing,
+  type HashingOptions,
+  hashing,
+  InverseStringLookup,
+  StringLookup,
+  type StringLookupOptions,
+  stringLookup,
+  type TextData,
+  type TextStream,
+} from './string-lookup.ts';
 export { SymbolicTensor } from './symbolic.ts';
+export {
+  TextVectorization,
+  type TextVectorizationOptions,
+  textVectorization,
+} from './text-vectorization.ts';
+export { TextLayer, type TextLayerOptions, type Texts } from './texts.ts';
 export { TransformerBlock, type TransformerBlockOptions, transformerBlock } from './transformer.ts';
+export type { LookupMode, VocabularyOptions } from './vocabulary.ts';

@@ -1,9 +1,12 @@
 // Layers of several inputs: Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot.
 import { describe, NablaError } from '../errors.ts';
 import { add as addOp, maximum as maximumOp, minimum as minimumOp, mul, sub } from '../ops/arithmetic.ts';
+import { cast } from '../ops/compare.ts';
 import { matMul } from '../ops/linalg.ts';
+import { unitNormalize } from '../ops/normalize.ts';
+import { moveAxis } from '../ops/rearrange.ts';
 import { concat, reshape } from '../ops/shape.ts';
-import { broadcastShapes, normalizeAxis, type Shape, showShape } from '../shape.ts';
+import { broadcastShapes, normalizeAxis, type Shape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 
@@ -133,27 +136,80 @@ export function concatenate(options: ConcatenateOptions = {}): Concatenate {
   return new Concatenate(options);
 }
 
-/** The scalar product of two vectors a sample. */
+/** Options of {@link dot}. */
+export interface DotOptions extends LayerOptions {
+  /** The dimension of each input that is summed over, counted with the batch; one number for both. Default -1. */
+  axes?: number | readonly [number, number];
+  /** Whether vectors along those dimensions are brought to length 1, which makes cosines. Default false. */
+  normalize?: boolean;
+}
+
+/** Scalar products of two inputs along a dimension of each. */
 export class Dot extends MergeLayer {
   readonly kind = 'dot';
+  private readonly axes: readonly [number, number];
+  private readonly normalize: boolean;
+
+  constructor(options: DotOptions = {}) {
+    super(options);
+    const { axes = -1, normalize = false } = options;
+    this.axes = typeof axes === 'number' ? [axes, axes] : axes;
+    this.normalize = normalize;
+    const good = Array.isArray(this.axes) && this.axes.length === 2;
+    if (!good || !this.axes.every((axis) => Number.isInteger(axis) && axis !== 0)) {
+      throw new NablaError(
+        this.name,
+        `bad axes, got ${describe(axes)}, expected one or two integers other than 0, the batch`,
+      );
+    }
+  }
+
+  /** The axes, counted from the front. */
+  private axesOf(ranks: readonly [number, number]): [number, number] {
+    const [a, b] = this.axes.map((axis, i) => normalizeAxis(this.name, axis, ranks[i]!));
+    return [a!, b!];
+  }
 
   protected override mergedShape(shapes: readonly Shape[]): number[] {
     const [a, b] = shapes;
-    if (shapes.length !== 2 || a!.length !== 1 || b!.length !== 1 || a![0] !== b![0]) {
-      const got = shapes.map(showShape).join(' and ');
-      throw new NablaError(this.name, `expected two vectors of one length a sample, got ${got}`);
+    const got = shapes.map(showShape).join(' and ');
+    if (shapes.length !== 2 || a!.length === 0 || b!.length === 0) {
+      throw new NablaError(this.name, `expected two inputs of a dimension or more a sample, got ${got}`);
     }
-    return [1];
+    const [ofA, ofB] = this.axesOf([a!.length + 1, b!.length + 1]);
+    if (ofA === 0 || ofB === 0 || a![ofA - 1] !== b![ofB - 1]) {
+      throw new NablaError(
+        this.name,
+        `expected equal dimensions along axes ${this.axes.join(' and ')}, got samples ${got}; reshape() one of them`,
+      );
+    }
+    const rest = [...a!.toSpliced(ofA - 1, 1), ...b!.toSpliced(ofB - 1, 1)];
+    return rest.length === 0 ? [1] : rest;
   }
 
-  protected override callAll([a, b]: readonly Tensor[]): Tensor {
-    const [batch, size] = a!.shape as [number, number];
-    const product = matMul(reshape(a!, [batch, 1, size]), reshape(b!, [batch, size, 1]));
-    return reshape(product, [batch, 1]);
+  protected override callAll(xs: readonly Tensor[]): Tensor {
+    const shape = this.mergedShape(xs.map((x) => x.shape.slice(1)));
+    const [ofA, ofB] = this.axesOf([xs[0]!.rank, xs[1]!.rank]);
+    const [a, b] = [rowsOf(xs[0]!, ofA), rowsOf(xs[1]!, ofB)].map((x) =>
+      this.normalize ? unitNormalize(x) : x,
+    );
+    return reshape(matMul(a!, b!, { transposeB: true }), [xs[0]!.shape[0]!, ...shape]);
   }
 }
 
-/** The scalar product of two vectors a sample: `[n]` and `[n]` give `[1]`. */
-export function dot(options: LayerOptions = {}): Dot {
+/** The vectors along an axis as rows of one matrix a sample, `[batch, rows, size]`. */
+function rowsOf(x: Tensor, axis: number): Tensor {
+  const floats = cast(x, 'float32');
+  const size = x.shape[axis]!;
+  const rows = sizeOf(x.shape.slice(1)) / Math.max(1, size);
+  return reshape(moveAxis(floats, axis, -1), [x.shape[0]!, rows, size]);
+}
+
+/**
+ * Scalar products: two vectors `[n]` a sample give `[1]`, and `[t, n]` with `[s, n]` give `[t, s]`.
+ *
+ * @example layers.dot({ axes: [2, 2], normalize: true }).apply([x, y])
+ */
+export function dot(options: DotOptions = {}): Dot {
   return new Dot(options);
 }

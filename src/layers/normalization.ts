@@ -1,4 +1,5 @@
 // Normalisation layers: layer, RMS, batch, group, instance and unit normalisation.
+import type { ConstraintLike } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add, mul } from '../ops/arithmetic.ts';
@@ -12,6 +13,7 @@ import {
   unitNormalize,
 } from '../ops/normalize.ts';
 import { reshape, transpose } from '../ops/shape.ts';
+import type { RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
@@ -29,6 +31,14 @@ export interface AffineOptions extends LayerOptions {
   betaInitializer?: InitializerLike;
   /** Default `'ones'`. */
   gammaInitializer?: InitializerLike;
+  /** What `beta` adds to the loss. Default: nothing. */
+  betaRegularizer?: RegularizerLike;
+  /** What `gamma` adds to the loss. Default: nothing. */
+  gammaRegularizer?: RegularizerLike;
+  /** What `beta` is brought back to after each step. Default: nothing. */
+  betaConstraint?: ConstraintLike;
+  /** What `gamma` is brought back to after each step. Default: nothing. */
+  gammaConstraint?: ConstraintLike;
 }
 
 function checkEpsilon(name: string, epsilon: unknown): void {
@@ -65,8 +75,11 @@ abstract class Affine extends Layer {
   /** Makes gamma and beta, where the layer has them. */
   protected addAffine(shape: Shape): void {
     const { center = true, scale = true, betaInitializer = 'zeros', gammaInitializer = 'ones' } = this.affine;
-    if (scale) this.gamma = this.addWeight({ name: 'gamma', shape, initializer: gammaInitializer });
-    if (center) this.beta = this.addWeight({ name: 'beta', shape, initializer: betaInitializer });
+    const { gammaRegularizer, gammaConstraint, betaRegularizer, betaConstraint } = this.affine;
+    const gamma = { regularizer: gammaRegularizer, constraint: gammaConstraint };
+    const beta = { regularizer: betaRegularizer, constraint: betaConstraint };
+    if (scale) this.gamma = this.addWeight({ name: 'gamma', shape, initializer: gammaInitializer, ...gamma });
+    if (center) this.beta = this.addWeight({ name: 'beta', shape, initializer: betaInitializer, ...beta });
   }
 
   override computeOutputShape(inputShape: Shape): number[] {

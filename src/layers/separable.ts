@@ -1,4 +1,5 @@
 // DepthwiseConv and SeparableConv: every channel is filtered by itself, and then channels are mixed by a 1x1 convolution.
+import type { ConstraintLike } from '../constraints.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import {
   conv1d,
@@ -6,6 +7,7 @@ import {
   depthwiseConv1d as depthwise1dOp,
   depthwiseConv2d as depthwise2dOp,
 } from '../ops/conv.ts';
+import type { RegularizerLike } from '../regularizers.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
@@ -17,6 +19,10 @@ export interface DepthwiseConvOptions extends WindowOptions {
   depthMultiplier?: number;
   /** Default `'glorotUniform'`. */
   depthwiseInitializer?: InitializerLike;
+  /** What the depthwise kernel adds to the loss. Default: nothing. */
+  depthwiseRegularizer?: RegularizerLike;
+  /** What the depthwise kernel is brought back to after each step. Default: nothing. */
+  depthwiseConstraint?: ConstraintLike;
 }
 
 /** Options of {@link separableConv2d} and {@link separableConv1d}. */
@@ -25,27 +31,39 @@ export interface SeparableConvOptions extends DepthwiseConvOptions {
   filters: number;
   /** Default `'glorotUniform'`. */
   pointwiseInitializer?: InitializerLike;
+  /** What the pointwise kernel adds to the loss. Default: nothing. */
+  pointwiseRegularizer?: RegularizerLike;
+  /** What the pointwise kernel is brought back to after each step. Default: nothing. */
+  pointwiseConstraint?: ConstraintLike;
 }
 
 const ops = [depthwise1dOp, depthwise2dOp];
 
 /** Filters for each channel apart. */
 export class DepthwiseConv extends WindowLayer {
+  private readonly options: DepthwiseConvOptions;
   private readonly multiplier: number;
-  private readonly initializer: InitializerLike;
   private kernel!: Variable<'float32'>;
 
   constructor(rank: number, options: DepthwiseConvOptions) {
     super(`depthwiseConv${rank}d`, rank, options);
+    this.options = options;
     this.multiplier = options.depthMultiplier ?? 1;
-    this.initializer = options.depthwiseInitializer ?? 'glorotUniform';
     checkCount(this.name, 'depthMultiplier', this.multiplier);
+    this.checkPenalties(options.depthwiseRegularizer, options.depthwiseConstraint);
   }
 
   protected override build(sample: Shape): void {
     const channels = sample.at(-1)!;
     const shape = [...this.kernelSize, channels, this.multiplier];
-    this.kernel = this.addWeight({ name: 'kernel', shape, initializer: this.initializer });
+    const { depthwiseInitializer = 'glorotUniform' } = this.options;
+    this.kernel = this.addWeight({
+      name: 'kernel',
+      shape,
+      initializer: depthwiseInitializer,
+      regularizer: this.options.depthwiseRegularizer,
+      constraint: this.options.depthwiseConstraint,
+    });
     this.buildBias(channels * this.multiplier);
   }
 
@@ -70,6 +88,8 @@ export class SeparableConv extends WindowLayer {
     this.options = options;
     checkCount(this.name, 'filters', options.filters);
     checkCount(this.name, 'depthMultiplier', options.depthMultiplier ?? 1);
+    this.checkPenalties(options.depthwiseRegularizer, options.depthwiseConstraint);
+    this.checkPenalties(options.pointwiseRegularizer, options.pointwiseConstraint);
   }
 
   protected override build(sample: Shape): void {
@@ -80,11 +100,15 @@ export class SeparableConv extends WindowLayer {
       name: 'depthwiseKernel',
       shape: [...this.kernelSize, channels, depthMultiplier],
       initializer: depthwiseInitializer,
+      regularizer: this.options.depthwiseRegularizer,
+      constraint: this.options.depthwiseConstraint,
     });
     this.pointwise = this.addWeight({
       name: 'pointwiseKernel',
       shape: [...this.kernelSize.map(() => 1), channels * depthMultiplier, filters],
       initializer: pointwiseInitializer,
+      regularizer: this.options.pointwiseRegularizer,
+      constraint: this.options.pointwiseConstraint,
     });
     this.buildBias(filters);
   }

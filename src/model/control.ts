@@ -5,20 +5,19 @@ import type { PhiloxState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, FitControl } from './callbacks.ts';
 import type { FitOptions } from './fit.ts';
-import type { FitPosition } from './history.ts';
+import type { DataPosition, FitPosition } from './history.ts';
 import type { Model } from './model.ts';
-import type { Trainer } from './trainer.ts';
 
 /** The control with what only fit may change. */
 export interface Control extends FitControl {
   stopping: boolean;
   /** The epoch, the steps of it that were completed, and what its order was shuffled from. */
-  at: { epoch: number; step: number; shuffle?: PhiloxState };
+  at: { epoch: number; step: number; shuffle?: PhiloxState; data?: DataPosition };
   resume: FitPosition | undefined;
 }
 
 /** The control of a fit that is to begin. */
-export function makeControl(model: Model<Nested<Tensor>>, trainer: Trainer, options: FitOptions): Control {
+export function makeControl(model: Model<Nested<Tensor>>, options: FitOptions): Control {
   const { optimizer } = model.compiled('fit');
   const { resume, epochs = 1, initialEpoch = 0 } = options;
   return {
@@ -27,7 +26,7 @@ export function makeControl(model: Model<Nested<Tensor>>, trainer: Trainer, opti
     resume,
     at: resume ?? { epoch: initialEpoch, step: 0 },
     get position() {
-      return { ...trainer.random.capture(), ...this.at };
+      return { ...model.random.capture(), ...this.at };
     },
     get iterations() {
       return model.iterations;

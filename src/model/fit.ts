@@ -1,10 +1,13 @@
 // fit: the loop over epochs and slices of steps, with validation, callbacks, weights, early ends and the watch for NaN.
+import { Dataset } from '../data/dataset.ts';
 import { describe, NablaError } from '../errors.ts';
 import { isRecord, type Nested } from '../nested.ts';
 import { fromArray } from '../ops/creation.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback } from './callbacks.ts';
 import { type Control, makeControl, stepsToStop } from './control.ts';
+import type { Feed } from './feed.ts';
+import { evaluateFeed, openFeeds } from './feeding.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
 import type { Slice } from './log.ts';
 import { checkCount, type Model } from './model.ts';
@@ -22,10 +25,14 @@ type SampleWeight = Float32Array | readonly number[] | Tensor;
 export interface FitOptions {
   /** Passes over the samples. Default 1. */
   epochs?: number;
-  /** Samples a step. Default 32. */
+  /** Samples a step. Default 32. Not for data sets that are batched. */
   batchSize?: number;
-  /** Samples and labels that are evaluated after every epoch. */
-  validationData?: readonly [ModelData, (ModelData | null)?];
+  /** Steps an epoch, for data sets: the next epoch goes on where the last one ended. Default: an epoch is a pass. */
+  stepsPerEpoch?: number;
+  /** Samples and labels that are evaluated after every epoch, or a data set of them. */
+  validationData?: readonly [ModelData, (ModelData | null)?] | Dataset<unknown>;
+  /** Steps of the validation over a data set. Default: all. */
+  validationSteps?: number;
   /** Share of the samples, taken from the end before shuffling, that is kept for validation. Default 0. */
   validationSplit?: number;
   /** Samples a step of the validation. Default 256, or batchSize if that is larger. */
@@ -50,8 +57,10 @@ export interface FitOptions {
 
 /** What evaluate takes beside samples and labels. */
 export interface EvaluateOptions {
-  /** Samples a step. Default 256. */
+  /** Samples a step. Default 256. Not for data sets that are batched. */
   batchSize?: number;
+  /** Steps over a data set. Default: all. */
+  steps?: number;
 }
 
 type AnyModel = Model<Nested<Tensor>>;
@@ -60,7 +69,9 @@ interface Session {
   readonly model: AnyModel;
   readonly trainer: Trainer;
   readonly data: StepData;
-  readonly validation: { data: StepData; order: Order } | undefined;
+  /** Where the steps come from, if not from `data`. */
+  readonly feed: Feed | undefined;
+  readonly validation: { data: StepData; order: Order } | Feed | undefined;
   readonly indices: Int32Array;
   readonly batchSize: number;
   readonly options: FitOptions;
@@ -72,7 +83,7 @@ interface Session {
 /** The whole of `model.fit`. */
 export async function runFit(
   model: AnyModel,
-  x: ModelData,
+  x: ModelData | Dataset<unknown>,
   y: ModelData | null | undefined,
   options: FitOptions,
 ): Promise<History> {
@@ -80,29 +91,34 @@ export async function runFit(
   checkOptions(where, options);
   model.compiled('fit');
   const taken = new Taken(where);
+  // Before anything is waited for: models take their turns at the seed in the order of these calls.
+  model.random.follow();
+  const feeds = await openFeeds(model, x, options);
+  const feed = feeds.train;
   try {
-    const plain = model.takeData(where, taken, { x, y }, true);
+    const plain = feed?.data ?? model.takeData(where, taken, { x: x as ModelData, y }, true);
     warnUnnormalised(plain.x);
     const trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
     const { length } = plain.x[0]!;
-    const kept = Math.floor(length * (1 - validationSplit));
+    const kept = feed ? length : Math.floor(length * (1 - validationSplit));
     if (kept < 1)
       throw new NablaError(where, `validationSplit ${validationSplit} leaves no samples to train on`);
     if (kept < length) model.checkEvaluable(where);
     const { sampleWeight, classWeight } = options;
-    const data = weighted(where, taken, plain, sampleWeight, classWeight);
+    const data = feed ? plain : weighted(where, taken, plain, sampleWeight, classWeight);
     // As in Keras: weights of classes count in training only.
-    const held = classWeight === undefined ? data : weighted(where, taken, plain, sampleWeight);
+    const held = feed || classWeight === undefined ? data : weighted(where, taken, plain, sampleWeight);
     const validate = validationOf(model, taken, options, held, kept);
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
-      const validation = validate && {
+      const table = validate && {
         data: validate.data,
         order: trainer.orderOf(validate.indices, Math.min(size, validate.indices.length)),
       };
-      if (validation) taken.own({ dispose: () => validation.order.storage.release() });
-      const control = makeControl(model, trainer, options);
+      if (table) taken.own({ dispose: () => table.order.storage.release() });
+      const validation = feeds.validation ?? table;
+      const control = makeControl(model, options);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
       const indices = ascending(kept);
@@ -110,6 +126,7 @@ export async function runFit(
         model,
         trainer,
         data,
+        feed,
         validation,
         indices,
         batchSize,
@@ -126,6 +143,7 @@ export async function runFit(
       }
     });
   } finally {
+    await feeds.close();
     taken.dispose();
   }
 }
@@ -155,7 +173,8 @@ function checkOptions(where: string, options: FitOptions): void {
   if (validationData !== undefined && validationSplit > 0) {
     throw new NablaError(where, 'got both validationData and validationSplit, expected one of them');
   }
-  if (validationData !== undefined && (!Array.isArray(validationData) || validationData.length !== 2)) {
+  const isPair = Array.isArray(validationData) && validationData.length === 2;
+  if (validationData !== undefined && !isPair && !(validationData instanceof Dataset)) {
     throw new NablaError(where, `bad validationData, got ${describe(validationData)}, expected [x, y]`);
   }
 }
@@ -201,6 +220,7 @@ function validationOf(
   kept: number,
 ): { data: StepData; indices: Int32Array } | undefined {
   const { length } = data.x[0]!;
+  if (validationData instanceof Dataset) return undefined;
   if (validationData === undefined)
     return kept === length ? undefined : { data, indices: ascending(length).subarray(kept) };
   const [x, y] = validationData;
@@ -223,13 +243,19 @@ async function runEpochs(session: Session): Promise<History> {
     if (ended === undefined) break;
     logs = ended;
     history.add(epoch, logs);
-    control.at = { epoch: epoch + 1, step: 0 };
+    const { feed } = session;
+    control.at = { epoch: epoch + 1, step: 0, ...(feed && { data: feed.positionAt(epoch + 1) }) };
     for (const callback of callbacks) await callback.onEpochEnd?.(epoch, logs, control);
     reached = epoch + 1;
   }
   // Aborted before an epoch began: that is where to go on.
   if (options.signal?.aborted && history.stopped === undefined && !control.stopping && reached < epochs)
-    history.stopped = { epoch: reached, step: 0, ...session.trainer.random.capture() };
+    history.stopped = {
+      epoch: reached,
+      step: 0,
+      ...session.model.random.capture(),
+      ...(session.feed && { data: session.feed.positionAt(reached) }),
+    };
   // A fit that was stopped by a signal may go on later, with the weights as they are.
   if (!options.signal?.aborted) session.trainer.useAverage();
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
@@ -244,33 +270,42 @@ async function runEpoch(
   epoch: number,
   resume: FitPosition | undefined,
 ): Promise<Logs | undefined> {
-  const { trainer, data, indices, batchSize, options, history, control, reporter } = session;
-  const { epochs = 1, callbacks = [], shuffle = true } = options;
+  const { trainer, data, feed, indices, batchSize, options, history, control, reporter } = session;
+  const { epochs = 1, callbacks = [], shuffle = true, stepsPerEpoch } = options;
+  const { random } = session.model;
   if (resume !== undefined) {
-    checkResume(`${session.model.name}.fit`, resume, Math.ceil(indices.length / batchSize));
-    trainer.random.restore(resume);
+    const steps = feed ? (stepsPerEpoch ?? feed.size) : Math.ceil(indices.length / batchSize);
+    checkResume(`${session.model.name}.fit`, resume, steps ?? Number.POSITIVE_INFINITY);
+    random.restore(resume);
   }
-  const shuffleState = trainer.random.shuffle.state;
+  if (feed) await (resume?.data ? feed.seek(resume.data) : feed.next(epoch));
+  const shuffleState = random.shuffle.state;
   const sequence = indices.slice();
-  if (shuffle) trainer.random.shuffle.shuffle(sequence);
+  if (shuffle && !feed) random.shuffle.shuffle(sequence);
   const order = trainer.orderOf(sequence, Math.min(batchSize, indices.length));
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
-  const total = full + (rest > 0 ? 1 : 0);
+  const total = feed ? (stepsPerEpoch ?? feed.size) : full + (rest > 0 ? 1 : 0);
   const mean = trainer.runningMean();
   const began = performance.now();
   reporter.beginEpoch(epoch, epochs, total);
   let completed = resume?.step ?? 0;
 
-  control.at = { epoch, step: completed, shuffle: shuffleState };
+  const place = () => ({
+    epoch,
+    step: completed,
+    shuffle: shuffleState,
+    ...(feed && { data: feed.position }),
+  });
+  const next = () => ({ epoch: epoch + 1, step: 0, ...(feed && { data: feed.positionAt(epoch + 1) }) });
+  control.at = place();
   const onSlice = (size: number) => async (slice: Slice) => {
     completed += slice.steps;
-    control.at =
-      completed < total ? { epoch, step: completed, shuffle: shuffleState } : { epoch: epoch + 1, step: 0 };
+    control.at = completed < (total ?? Number.POSITIVE_INFINITY) ? place() : next();
     history.steps += slice.steps;
     session.model.iterations += slice.steps;
     if (!callbacks.some(({ toleratesNaN }) => toleratesNaN))
-      watchForNaN(`${session.model.name}.fit`, data, slice, epoch);
+      watchForNaN(`${session.model.name}.fit`, feed?.data ?? data, slice, epoch, feed?.firstSample);
     mean.add(slice, size);
     reporter.update(completed, mean.logs());
     for (const callback of callbacks) {
@@ -284,28 +319,43 @@ async function runEpoch(
 
   try {
     const interrupted = () => control.stopping || options.signal?.aborted === true;
-    while (completed < full && !interrupted()) {
-      const steps = Math.min(full - completed, stepsToStop(control, callbacks));
-      await trainer.run(true, data, order, completed, steps, onSlice(order.batchSize), options.signal);
+    const limit = feed ? (stepsPerEpoch ?? Number.POSITIVE_INFINITY) : full;
+    // Data that end sooner than expected bring no step.
+    for (let before = -1; completed < limit && completed > before && !interrupted(); ) {
+      before = completed;
+      const steps = Math.min(limit - completed, stepsToStop(control, callbacks));
+      if (feed) await feed.run(trainer, true, steps, completed, onSlice, options.signal);
+      else await trainer.run(true, data, order, completed, steps, onSlice(order.batchSize), options.signal);
     }
-    if (!interrupted() && rest > 0 && completed === full)
+    if (!feed && !interrupted() && rest > 0 && completed === full)
       await trainer.runRest(true, data, order, onSlice(rest));
   } finally {
     order.storage.release();
   }
-  if (completed < total) {
-    if (options.signal?.aborted)
-      history.stopped = { epoch, step: completed, ...trainer.random.capture(), shuffle: shuffleState };
+  const interrupted = control.stopping || options.signal?.aborted === true;
+  if (feed && !interrupted && completed < (total ?? 1)) {
+    if (completed === 0) throw feed.nothing();
+    console.warn(
+      `[fit] the data ended after ${completed} steps of epoch ${epoch + 1}, expected ${total}; repeat() it`,
+    );
+  } else if (completed < (total ?? Number.POSITIVE_INFINITY) && interrupted) {
+    if (options.signal?.aborted) {
+      const states = { ...random.capture(), shuffle: shuffleState };
+      history.stopped = { epoch, step: completed, ...states, ...(feed && { data: feed.position }) };
+    }
     reporter.breakOff(completed);
     return undefined;
   }
   const logs = mean.logs();
   const { validation } = session;
   if (validation) {
-    const values = await trainer.evaluateOver(validation.data, validation.order);
+    const values =
+      'order' in validation
+        ? await trainer.evaluateOver(validation.data, validation.order)
+        : await evaluateFeed(trainer, validation, epoch, options.validationSteps);
     for (const [name, value] of Object.entries(values)) logs[`val_${name}`] = value;
   }
-  reporter.endEpoch(epoch, epochs, logs, total, (performance.now() - began) / 1000);
+  reporter.endEpoch(epoch, epochs, logs, completed, (performance.now() - began) / 1000);
   return logs;
 }
 

@@ -5,12 +5,23 @@ import type { RandomState } from './generator.ts';
 /** Loss and metrics by name; those of validation data begin with `val`. */
 export type Logs = Record<string, number>;
 
+/** A place in a data set: batches taken from one of its passes. */
+export interface DataPosition {
+  /** What the passes' own seeds follow from. */
+  readonly seed: number;
+  /** Number of the pass. */
+  readonly iteration: number;
+  readonly batches: number;
+}
+
 /** Where a fit was stopped, for fit's `resume`. */
 export interface FitPosition extends RandomState {
   /** The epoch it was in, from 0; `shuffle` is the state that its order was shuffled from. */
   readonly epoch: number;
   /** Steps of that epoch that were completed. */
   readonly step: number;
+  /** Place in the data, of a fit over a data set. */
+  readonly data?: DataPosition;
 }
 
 /** What fit gives. */

@@ -1,6 +1,7 @@
 // Models: layers that are compiled, trained, evaluated and asked for predictions together; the base of all of them, and of one's own.
 
 import { collect } from '../collect.ts';
+import { Dataset } from '../data/dataset.ts';
 import type { Samples } from '../data/samples.ts';
 import { engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
@@ -11,7 +12,9 @@ import { captureTraining, restoreTraining, type TrainingState } from '../saving/
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { BatchTensors } from './batch.ts';
+import { evaluateDataset, predictDataset } from './feeding.ts';
 import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
+import { ModelRandom } from './generator.ts';
 import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';
 import type { LogWriter } from './log.ts';
@@ -76,6 +79,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   #compiled: Compiled | undefined;
   #heads: readonly Head[] | undefined;
   #trainer: Trainer | undefined;
+  #random: ModelRandom | undefined;
   #predictor: Predictor | undefined;
   #given: CompileOptions | undefined;
   #awaiting: TrainingState | undefined;
@@ -142,6 +146,15 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     if (this.#awaiting !== undefined) restoreTraining(this, this.#trainer, this.#awaiting);
     this.#awaiting = undefined;
     return this.#trainer;
+  }
+
+  /** @internal Its own random numbers. */
+  get random(): ModelRandom {
+    const [home, former] = [engine(), this.#random];
+    if (former?.engine === home) return former;
+    this.#random = new ModelRandom(home, former);
+    former?.dispose();
+    return this.#random;
   }
 
   /** @internal Forgets the optimizer's state: training begins anew, with the weights as they are. */
@@ -251,13 +264,33 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   /**
    * Trains for a number of epochs. `x` and `y` hold one sample a row; for several inputs or outputs they are arrays in their order or records
    * by their names. Resolves with the history of losses and metrics; the event loop stays free meanwhile.
+   *
+   * Or over a data set of `[x, y]` or `[x, y, weight]`: batches, or samples that are put into batches of `batchSize`.
+   *
+   * @example await model.fit(data.fromTensorSlices([x, y]).shuffle(1000).batch(32), { epochs: 3 });
    */
-  fit(x: ModelData, y?: ModelData | null, options: FitOptions = {}): Promise<History> {
-    return runFit(this, x, y, options);
+  fit(dataset: Dataset<unknown>, options?: FitOptions): Promise<History>;
+  fit(x: ModelData, y?: ModelData | null, options?: FitOptions): Promise<History>;
+  fit(
+    x: ModelData | Dataset<unknown>,
+    y?: ModelData | null | FitOptions,
+    options?: FitOptions,
+  ): Promise<History> {
+    if (x instanceof Dataset) return runFit(this, x, undefined, (y ?? options ?? {}) as FitOptions);
+    return runFit(this, x, y as ModelData, options ?? {});
   }
 
-  /** Loss and metrics over samples, by name: `{ loss, accuracy }`. */
-  async evaluate(x: ModelData, y?: ModelData | null, options: EvaluateOptions = {}): Promise<Logs> {
+  /** Loss and metrics over samples, or over a data set of `[x, y]`, by name: `{ loss, accuracy }`. */
+  evaluate(dataset: Dataset<unknown>, options?: EvaluateOptions): Promise<Logs>;
+  evaluate(x: ModelData, y?: ModelData | null, options?: EvaluateOptions): Promise<Logs>;
+  async evaluate(
+    x: ModelData | Dataset<unknown>,
+    second?: ModelData | null | EvaluateOptions,
+    third?: EvaluateOptions,
+  ): Promise<Logs> {
+    if (x instanceof Dataset)
+      return await evaluateDataset(this, x, (second ?? third ?? {}) as EvaluateOptions);
+    const [y, options] = [second as ModelData | null | undefined, third ?? {}];
     const where = `${this.name}.evaluate`;
     this.compiled('evaluate');
     const taken = new Taken(where);
@@ -273,6 +306,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   async trainOnBatch(x: ModelData, y?: ModelData | null): Promise<Logs> {
     const where = `${this.name}.trainOnBatch`;
     this.compiled('trainOnBatch');
+    this.random.follow();
     const taken = new Taken(where);
     try {
       const data = this.takeData(where, taken, { x, y }, true);
@@ -282,9 +316,16 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     }
   }
 
-  /** Predictions for samples, `[samples, ...]`, one tensor an output. Default batchSize 256. */
-  async predict(x: ModelData, options: { batchSize?: number } = {}): Promise<Predictions<O>> {
+  /** Predictions for samples, or for the x of a data set's elements: `[samples, ...]`, one tensor an output. Default batchSize 256. */
+  async predict(
+    x: ModelData | Dataset<unknown>,
+    options: { batchSize?: number; steps?: number } = {},
+  ): Promise<Predictions<O>> {
     const where = `${this.name}.predict`;
+    if (x instanceof Dataset) {
+      const tensors = await predictDataset(this, x, options, (...call) => this.predictor(...call));
+      return this.asOutputs(tensors);
+    }
     const { batchSize = predictBatch } = options;
     checkCount(where, 'batchSize', batchSize);
     const taken = new Taken(where);
@@ -370,6 +411,8 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     this.#trainer = undefined;
     this.#predictor?.dispose();
     this.#predictor = undefined;
+    this.#random?.dispose();
+    this.#random = undefined;
     for (const weight of this.weights) weight.dispose();
   }
 

@@ -4,7 +4,8 @@ import type { Logs } from './history.ts';
 
 /** Shows the progress of a fit. */
 export interface Reporter {
-  beginEpoch(epoch: number, epochs: number, steps: number): void;
+  /** `steps`: undefined where it is not known how many there will be. */
+  beginEpoch(epoch: number, epochs: number, steps: number | undefined): void;
   update(step: number, logs: Logs): void;
   endEpoch(epoch: number, epochs: number, logs: Logs, steps: number, seconds: number): void;
   /** The epoch was stopped after so many steps. */

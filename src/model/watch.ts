@@ -13,8 +13,14 @@ export function warnUnnormalised(inputs: readonly Samples[]): void {
   }
 }
 
-/** Ends the fit at the first step whose loss is NaN, with what can be said about why. */
-export function watchForNaN(where: string, data: StepData, slice: Slice, epoch: number): void {
+/** Ends the fit at the first step whose loss is NaN, with what can be said about why. `firstSample`: the number of the data's first sample. */
+export function watchForNaN(
+  where: string,
+  data: StepData,
+  slice: Slice,
+  epoch: number,
+  firstSample = 0,
+): void {
   for (const [name, column] of slice.columns) {
     if (!/loss/i.test(name)) continue;
     const at = column.findIndex((loss) => Number.isNaN(loss));
@@ -23,7 +29,7 @@ export function watchForNaN(where: string, data: StepData, slice: Slice, epoch: 
     const cause =
       bad === undefined
         ? 'all data are finite: lower the learning rate, or clip gradients with clipnorm'
-        : `sample ${bad.index} of ${bad.name} holds ${bad.value}; clean the data`;
+        : `sample ${firstSample + bad.index} of ${bad.name} holds ${bad.value}; clean the data`;
     throw new NablaError(
       where,
       `the ${name} turned NaN at step ${slice.first + at} of epoch ${epoch + 1}, expected a number; ${cause}`,

@@ -56,6 +56,16 @@ export function classWeights(
   weights: Readonly<Record<number, number>>,
   labels: Samples,
 ): Float32Array<ArrayBuffer> {
+  return classWeightsOf(where, weights, labels.tensor.dataSync(), labels.length);
+}
+
+/** The same for labels in an array of `count` rows. */
+export function classWeightsOf(
+  where: string,
+  weights: Readonly<Record<number, number>>,
+  labels: Float32Array | Int32Array | Uint8Array,
+  count: number,
+): Float32Array<ArrayBuffer> {
   for (const [name, weight] of Object.entries(weights)) {
     if (!Number.isInteger(Number(name)) || !Number.isFinite(weight)) {
       throw new NablaError(
@@ -64,10 +74,9 @@ export function classWeights(
       );
     }
   }
-  const values = labels.tensor.dataSync();
-  const width = values.length / Math.max(1, labels.length);
-  return Float32Array.from({ length: labels.length }, (_, i) => {
-    const row = values.subarray(i * width, (i + 1) * width);
+  const width = labels.length / Math.max(1, count);
+  return Float32Array.from({ length: count }, (_, i) => {
+    const row = labels.subarray(i * width, (i + 1) * width);
     const label = width === 1 ? row[0]! : row.indexOf(Math.max(...row));
     return weights[label] ?? 1;
   });

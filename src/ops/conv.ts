@@ -10,6 +10,7 @@ import { matMul } from './linalg.ts';
 import { reshape } from './shape.ts';
 import {
   asThree,
+  checkOutputPadding,
   checkPadding,
   type Padding,
   type PerDimension,
@@ -29,6 +30,12 @@ export interface ConvOptions {
   dilationRate?: PerDimension;
   /** Parts of the channels that are convolved apart from each other. Default 1. */
   groups?: number;
+}
+
+/** Options of {@link conv2dTranspose} and its like. */
+export interface ConvTransposeOptions extends Omit<ConvOptions, 'groups'> {
+  /** Elements more at the end of each dimension, fewer than the stride. Default: as Keras sizes the result without it. */
+  outputPadding?: PerDimension | undefined;
 }
 
 /** A convolution in all its numbers. */
@@ -158,7 +165,7 @@ function depthwise(
   rank: number,
   x: Tensor,
   filter: Tensor,
-  options: Omit<ConvOptions, 'groups'>,
+  options: ConvTransposeOptions,
 ): Tensor {
   const where = placeName(name);
   checkRanks(where, x, filter, rank);
@@ -176,20 +183,12 @@ function depthwise(
 }
 
 /** Each channel of `[batch, width, channels]` with filters of its own, `[width, channels, multiplier]`. */
-export function depthwiseConv1d(
-  x: Tensor,
-  filter: Tensor,
-  options: Omit<ConvOptions, 'groups'> = {},
-): Tensor {
+export function depthwiseConv1d(x: Tensor, filter: Tensor, options: ConvTransposeOptions = {}): Tensor {
   return depthwise('depthwiseConv1d', 1, x, filter, options);
 }
 
 /** Each channel of `[batch, height, width, channels]` with filters of its own, `[height, width, channels, multiplier]`. */
-export function depthwiseConv2d(
-  x: Tensor,
-  filter: Tensor,
-  options: Omit<ConvOptions, 'groups'> = {},
-): Tensor {
+export function depthwiseConv2d(x: Tensor, filter: Tensor, options: ConvTransposeOptions = {}): Tensor {
   return depthwise('depthwiseConv2d', 2, x, filter, options);
 }
 
@@ -198,7 +197,7 @@ function transposed(
   rank: number,
   input: Tensor,
   kernel: Tensor,
-  options: Omit<ConvOptions, 'groups'>,
+  options: ConvTransposeOptions,
 ): Tensor {
   const where = placeName(name);
   checkRanks(where, input, kernel, rank);
@@ -221,6 +220,7 @@ function transposed(
     stride: perDimension(where, 'strides', options.strides ?? 1, rank),
     dilation: perDimension(where, 'dilationRate', options.dilationRate ?? 1, rank),
     padding,
+    outputPadding: checkOutputPadding(where, options.outputPadding, options.strides ?? 1, rank),
   });
   return inputGradient(x, filter, {
     ...windows,
@@ -232,28 +232,16 @@ function transposed(
 }
 
 /** The transpose of {@link conv1d}, which makes rows longer by the stride; filter `[width, outputs, channels]`. */
-export function conv1dTranspose(
-  x: Tensor,
-  filter: Tensor,
-  options: Omit<ConvOptions, 'groups'> = {},
-): Tensor {
+export function conv1dTranspose(x: Tensor, filter: Tensor, options: ConvTransposeOptions = {}): Tensor {
   return transposed('conv1dTranspose', 1, x, filter, options);
 }
 
 /** The transpose of {@link conv2d}, which makes images larger by the stride; filter `[height, width, outputs, channels]`. */
-export function conv2dTranspose(
-  x: Tensor,
-  filter: Tensor,
-  options: Omit<ConvOptions, 'groups'> = {},
-): Tensor {
+export function conv2dTranspose(x: Tensor, filter: Tensor, options: ConvTransposeOptions = {}): Tensor {
   return transposed('conv2dTranspose', 2, x, filter, options);
 }
 
 /** The transpose of {@link conv3d}; filter `[depth, height, width, outputs, channels]`. */
-export function conv3dTranspose(
-  x: Tensor,
-  filter: Tensor,
-  options: Omit<ConvOptions, 'groups'> = {},
-): Tensor {
+export function conv3dTranspose(x: Tensor, filter: Tensor, options: ConvTransposeOptions = {}): Tensor {
   return transposed('conv3dTranspose', 3, x, filter, options);
 }

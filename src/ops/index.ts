@@ -19,6 +19,7 @@ export {
   squareplus,
   tanhShrink,
 } from './activation.ts';
+export { type AffineOptions, affineTransform, type FillMode } from './affine.ts';
 export {
   add,
   atan2,
@@ -62,6 +63,7 @@ export {
 } from './compare.ts';
 export {
   type ConvOptions,
+  type ConvTransposeOptions,
   conv1d,
   conv1dTranspose,
   conv2d,

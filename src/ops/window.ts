@@ -44,6 +44,25 @@ export function checkPadding(where: string, padding: unknown, rank: number): Pad
   );
 }
 
+/** An output padding, checked: fewer elements than the stride in each dimension. */
+export function checkOutputPadding(
+  where: string,
+  outputPadding: PerDimension | undefined,
+  strides: PerDimension,
+  rank: number,
+): number[] | undefined {
+  if (outputPadding === undefined) return undefined;
+  const stride = perDimension(where, 'strides', strides, rank);
+  const list =
+    typeof outputPadding === 'number' ? new Array<number>(rank).fill(outputPadding) : [...outputPadding];
+  const good = list.length === rank && list.every((n, i) => Number.isInteger(n) && n >= 0 && n < stride[i]!);
+  if (good) return list;
+  throw new NablaError(
+    where,
+    `bad outputPadding, got ${describe(outputPadding)}, expected integers >= 0 and below the strides ${showShape(stride)}`,
+  );
+}
+
 /** Output sizes and padding of windows over an input (its spatial dimensions). Throws where no window fits. */
 export function windowsOver(
   where: string,
@@ -88,11 +107,19 @@ export function transposedWindows(
     stride: readonly number[];
     dilation: readonly number[];
     padding: Padding;
+    /** Elements more at the end, one number a dimension; they say how the padding is divided too. */
+    outputPadding?: readonly number[] | undefined;
   },
 ): Windows {
-  const { kernel, stride, dilation, padding } = options;
+  const { kernel, stride, dilation, padding, outputPadding } = options;
   const pad: number[] = [];
   const larger = input.map((size, i) => {
+    if (outputPadding !== undefined) {
+      const [reach, more] = [(kernel[i]! - 1) * dilation[i]! + 1, outputPadding[i]!];
+      const around = reach + (reach % 2) - 2 + more;
+      pad.push(padding === 'same' ? reach - 1 - Math.min(Math.ceil(around / 2), reach - 1) : 0);
+      return (size - 1) * stride[i]! + reach + more - (padding === 'same' ? 2 * Math.floor(reach / 2) : 0);
+    }
     const excess = Math.max(0, (kernel[i]! - 1) * dilation[i]! + 1 - stride[i]!);
     pad.push(padding === 'same' ? Math.floor(excess / 2) : 0);
     return size * stride[i]! + (padding === 'same' ? 0 : excess);

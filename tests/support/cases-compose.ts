@@ -32,6 +32,9 @@ const smooth = (
   makeCase(op, '[3, 5]', [arg([3, 5], { ...options, offset: 1 })], (x) => f(x!), { rtol, atol: 1e-6 }),
 ];
 
+/** A turn with a shift, and a shear that makes smaller; no place read is a pixel's own. */
+const turns = [0.83, -0.51, 0.37, 0.52, 0.81, -0.93, 0, 0, 1.31, 0.22, -0.61, -0.17, 1.23, 0.44, 0, 0];
+
 const positive = { low: 0.2, high: 4 };
 
 export const composeCases: readonly Case[] = [
@@ -190,4 +193,20 @@ export const composeCases: readonly Case[] = [
   makeCase('randomCategorical', '[3, 5]', [arg([3, 5])], (x) => ops.randomCategorical(x!, 7), exact),
   makeCase('randomPermutation', '300', [], () => ops.randomPermutation(300), exact),
   makeCase('shuffle', '[17, 3]', [arg([17, 3])], (x) => ops.shuffle(x!), exact),
+  ...(['reflect', 'wrap', 'nearest', 'constant'] as const).flatMap((fillMode) => [
+    makeCase(
+      'affineTransform',
+      `${fillMode}, each image its own`,
+      [arg([2, 4, 5, 3], { offset: 1 }), arg([2, 8], { values: turns, fixed: true })],
+      (x, t) => ops.affineTransform(x!, t!, { fillMode, fillValue: 0.5 }),
+      { ...summed, gradient: true },
+    ),
+    makeCase(
+      'affineTransform',
+      `${fillMode}, nearest pixels of one image`,
+      [arg([4, 3, 2]), arg([6], { values: turns, fixed: true })],
+      (x, t) => ops.affineTransform(x!, t!, { fillMode, interpolation: 'nearest' }),
+      { ...summed, gradient: true },
+    ),
+  ]),
 ];

@@ -35,9 +35,11 @@ constexpr int64_t kColumnBlock = 1024;
 // More than any instruction set's tile has rows, its panel has columns and its vector has lanes.
 constexpr int64_t kPadding = 32;
 
+inline int64_t DepthBlocks(int64_t depth) { return (depth + kDepthBlock - 1) / kDepthBlock; }
+
 // Blocks of nearly equal depth. Depends on k alone, so that results do not depend on the number of threads.
 inline int64_t DepthOfBlock(int64_t depth) {
-  const int64_t blocks = (depth + kDepthBlock - 1) / kDepthBlock;
+  const int64_t blocks = DepthBlocks(depth);
   return blocks == 0 ? 0 : (depth + blocks - 1) / blocks;
 }
 
@@ -55,6 +57,14 @@ inline int64_t ColumnBuffer(int64_t columns, int64_t depth) {
 // that turns fewer numbers.
 inline bool ShouldSwap(int64_t m, int64_t n, int64_t k, bool transA, bool transB) {
   return transB && m * n + (transA ? 0 : m * k) < n * k;
+}
+
+// Whether threads may share the blocks of depth of a single product, which then are added up: where the
+// output is so small that this costs nothing. The sums are those of one thread to the bit, unless alpha comes
+// between.
+inline bool MayShareDepth(int64_t batch, int64_t m, int64_t n, int64_t k, bool transB, float alpha) {
+  constexpr int64_t kMostOutput = 16384;
+  return batch == 1 && !transB && alpha == 1.0f && k > kDepthBlock && m * n <= kMostOutput;
 }
 
 // The first matrices of an instruction.

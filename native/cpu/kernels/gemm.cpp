@@ -16,6 +16,7 @@ namespace nabla {
 namespace HWY_NAMESPACE {
 namespace gemm {
 
+using nabla::gemm::DepthBlocks;
 using nabla::gemm::DepthOfBlock;
 using nabla::gemm::kColumnBlock;
 using nabla::gemm::kRowBlock;
@@ -273,11 +274,49 @@ struct Shared {
   }
 };
 
+// Every block of depth makes an output of its own, `partials`, and the sums of these are the output. Threads
+// then read rows of b, which are weights that they also update by rows: each keeps its own in its cache.
+void ComputeByDepth(const Problem& problem, ThreadPool& pool, float* scratch, int64_t scratchEach,
+                    int64_t rowBuffer, float* partials) {
+  const int64_t size = problem.rows * problem.columns;
+  const int64_t blocks = DepthBlocks(problem.depth), each = DepthOfBlock(problem.depth);
+  ParallelFor(pool, blocks, 1, [&](int64_t begin, int64_t end, int part) {
+    float* const buffer = scratch + part * scratchEach;
+    for (int64_t block = begin; block < end; block++) {
+      Problem one = problem;
+      one.depth = HWY_MIN(each, problem.depth - block * each);
+      one.a += block * each * problem.aDepth;
+      one.b += block * each * problem.bRow;
+      one.out = partials + block * size;
+      one.bias = block == 0 ? problem.bias : nullptr;
+      one.activation = Activation::kNone;
+      ComputeRange(one, {0, one.rows, 0, one.columns}, buffer, buffer + rowBuffer);
+    }
+  });
+  const D d;
+  const bool relu = problem.activation == Activation::kRelu;
+  const auto sum = [&](int64_t i, int64_t count) {
+    V v = LoadPart(partials + i, static_cast<int>(count));
+    for (int64_t block = 1; block < blocks; block++) {
+      v = hn::Add(v, LoadPart(partials + block * size + i, static_cast<int>(count)));
+    }
+    return relu ? Relu(v) : v;
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) hn::StoreU(sum(i, kLanes), d, problem.out + i);
+  if (i < size) StorePart(sum(i, size - i), problem.out + i, static_cast<int>(size - i));
+  if (problem.activation == Activation::kSigmoid || problem.activation == Activation::kTanh) {
+    ActivateBlock(problem.out, problem.columns, problem.rows, problem.columns, problem.activation);
+  }
+}
+
 }  // namespace gemm
 
 void RunGemm(const Call& call) {
   using nabla::gemm::ColumnBuffer;
+  using nabla::gemm::DepthBlocks;
   using nabla::gemm::MakeProblem;
+  using nabla::gemm::MayShareDepth;
   using nabla::gemm::RowBuffer;
   gemm::Shared shared{};
   shared.problem = MakeProblem(call);
@@ -295,6 +334,17 @@ void RunGemm(const Call& call) {
   shared.scratch = reinterpret_cast<float*>(call.scratch);
   shared.rowBuffer = RowBuffer(problem.rows, problem.depth);
   shared.scratchEach = shared.rowBuffer + ColumnBuffer(problem.columns, problem.depth);
+
+  // As many blocks as threads or more: fewer would leave threads idle.
+  const int threads = call.pool.threads();
+  const bool mayShareDepth =
+      !problem.accumulate && MayShareDepth(batch, problem.rows, problem.columns, problem.depth,
+                                           problem.bTurned || problem.outTurned, problem.alpha);
+  if (mayShareDepth && threads > 1 && !shared.byRows && DepthBlocks(problem.depth) >= threads) {
+    gemm::ComputeByDepth(problem, call.pool, shared.scratch, shared.scratchEach, shared.rowBuffer,
+                         shared.scratch + threads * shared.scratchEach);
+    return;
+  }
 
   // A tile costs about as much as 16 steps of depth before and after its loop.
   const int64_t unitWork =
@@ -314,8 +364,12 @@ namespace nabla {
 size_t ScratchGemm(const Instruction& instruction, int threads) {
   const int64_t m = instruction.attr(1), n = instruction.attr(2), k = instruction.attr(3);
   const int64_t rows = std::max(m, n);  // a and b may swap their parts
-  return static_cast<size_t>(threads) * sizeof(float) *
-         static_cast<size_t>(gemm::RowBuffer(rows, k) + gemm::ColumnBuffer(rows, k));
+  const bool sharesDepth =
+      gemm::MayShareDepth(instruction.attr(0), m, n, k, instruction.attr(5) == 1, instruction.attrFloat(11));
+  const int64_t partials = threads > 1 && sharesDepth ? gemm::DepthBlocks(k) * m * n : 0;
+  return sizeof(float) * (static_cast<size_t>(threads) *
+                              static_cast<size_t>(gemm::RowBuffer(rows, k) + gemm::ColumnBuffer(rows, k)) +
+                          static_cast<size_t>(partials));
 }
 
 }  // namespace nabla

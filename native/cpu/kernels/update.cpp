@@ -40,24 +40,56 @@ struct Step {
 };
 
 // States that decay never reach 0 by themselves but stay at denormal numbers, on which processors compute
-// very slowly.
+// very slowly. x86 takes them for 0 by itself while this lives; elsewhere every state is looked at.
+#if HWY_ARCH_X86
+constexpr bool kFlushesByItself = true;
+
+class FlushDenormals {
+ public:
+  // The barriers keep the arithmetic, which loads and stores, between the two switches.
+  FlushDenormals() : former_(_mm_getcsr()) {
+    constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x40;
+    _mm_setcsr(former_ | kFlushToZero | kDenormalsAreZero);
+    asm volatile("" ::: "memory");
+  }
+  ~FlushDenormals() {
+    asm volatile("" ::: "memory");
+    _mm_setcsr(former_);
+  }
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  const unsigned former_;
+};
+#else
+constexpr bool kFlushesByItself = false;
+
+struct FlushDenormals {
+  // Not trivial, or compilers call its variables unused.
+  FlushDenormals() {}
+};
+#endif
+
 template <class D, class V>
 HWY_INLINE V FlushTiny(D d, V x) {
+  if constexpr (kFlushesByItself) return x;
   return hn::IfThenZeroElse(hn::Lt(hn::Abs(x), hn::Set(d, kTiny)), x);
 }
 
 // The same for a mean of squares.
 template <class D, class V>
 HWY_INLINE V FlushTinySquare(D d, V x) {
+  if constexpr (kFlushesByItself) return x;
   return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, kTiny)), x);
 }
 
-// x / (sqrt(v) + epsilon), v >= 0. With estimates epsilon must be in [1e-11, 1e30]: denormal v, whose root
-// comes out wrong, then do not show, and the denominator is infinite only if v is.
+// p - x / (sqrt(v) + epsilon), v >= 0. With estimates epsilon must be in [1e-11, 1e30]: denormal v, whose
+// root comes out wrong, then do not show, and the denominator is infinite only if v is.
 template <bool kEstimate, class D, class V>
-HWY_INLINE V OverRoot(D d, V x, V v, V epsilon) {
+HWY_INLINE V SubOverRoot(D d, V p, V x, V v, V epsilon) {
   if constexpr (!kEstimate) {
-    return hn::Div(x, hn::Add(hn::Sqrt(v), epsilon));
+    return hn::Sub(p, hn::Div(x, hn::Add(hn::Sqrt(v), epsilon)));
   } else {
     const V half = hn::Set(d, 0.5f), one = hn::Set(d, 1.0f);
     // Newton for 1 / sqrt(v), times v; the lower bound keeps 0 * infinity out.
@@ -68,7 +100,7 @@ HWY_INLINE V OverRoot(D d, V x, V v, V epsilon) {
     const V r = hn::ApproximateReciprocal(denominator);
     const V inverse = hn::MulAdd(r, hn::NegMulAdd(denominator, r, one), r);
     const V infinity = hn::Set(d, std::numeric_limits<float>::infinity());
-    return hn::Mul(x, hn::IfThenZeroElse(hn::Eq(v, infinity), inverse));
+    return hn::NegMulAdd(x, hn::IfThenZeroElse(hn::Eq(v, infinity), inverse), p);
   }
 }
 
@@ -144,8 +176,9 @@ struct Adam {
       v = hn::IfThenElse(hn::Gt(most, v), most, v);
       hn::StoreU(v, d, s.state3 + i);
     }
-    const auto change = OverRoot<kEstimate>(d, hn::Mul(m, hn::Set(d, s.alpha)), v, hn::Set(d, s.epsilon));
-    hn::StoreU(hn::Sub(Parameter(d, s, i), change), d, s.params + i);
+    const auto move = hn::Mul(m, hn::Set(d, s.alpha));
+    hn::StoreU(SubOverRoot<kEstimate>(d, Parameter(d, s, i), move, v, hn::Set(d, s.epsilon)), d,
+               s.params + i);
   }
 };
 
@@ -204,9 +237,9 @@ struct Nadam {
     hn::StoreU(m, d, s.state1 + i);
     hn::StoreU(v, d, s.state2 + i);
     const auto mixed = hn::MulAdd(m, hn::Set(d, s.ofMean), hn::Mul(g, hn::Set(d, s.ofGradient)));
-    const auto change =
-        OverRoot<kEstimate>(d, mixed, hn::Mul(v, hn::Set(d, s.correction2)), hn::Set(d, s.epsilon));
-    hn::StoreU(hn::Sub(Parameter(d, s, i), change), d, s.params + i);
+    const auto square = hn::Mul(v, hn::Set(d, s.correction2));
+    hn::StoreU(SubOverRoot<kEstimate>(d, Parameter(d, s, i), mixed, square, hn::Set(d, s.epsilon)), d,
+               s.params + i);
   }
 };
 
@@ -278,6 +311,7 @@ void ApplyAll(const Call& call, const Step& given) {
                 // A copy of its own, which stores through its pointers cannot change: the constants then stay
                 // in registers.
                 const Step step = given;
+                const FlushDenormals flush;
                 const hn::ScalableTag<float> d;
                 const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
                 const int64_t end = std::min(size, endUnit * kUnit);
@@ -321,7 +355,7 @@ void SetNadam(Step& step, double t) {
   step.correction2 = static_cast<float>(1 / (1 - std::pow(double{step.beta2}, t)));
 }
 
-// Whether OverRoot may use estimates for this epsilon, on machines that have them.
+// Whether SubOverRoot may use estimates for this epsilon, on machines that have them.
 [[maybe_unused]] bool EpsilonFitsEstimates(float epsilon) { return epsilon >= 1e-11f && epsilon <= 1e30f; }
 
 }  // namespace

@@ -1,0 +1,29 @@
+// Data sets, for every platform: `data.fromArray(...)`, `data.csv(...)`.
+export { type CsvColumn, type CsvOptions, type CsvRow, csv, type FeaturesOptions, features } from './csv.ts';
+export {
+  type BatchOptions,
+  Dataset,
+  type DatasetFacts,
+  DatasetIterator,
+  type InterleaveOptions,
+  type MapOptions,
+  type PaddedBatchOptions,
+  type ShuffleOptions,
+  type WindowOptions,
+} from './dataset.ts';
+export type { Batched, NdArray, NestedNumbers, NumericArray } from './element.ts';
+export { idx } from './idx-rows.ts';
+export type { ParallelMapOptions } from './parallel.ts';
+export type { ElementInfo } from './pass.ts';
+export {
+  fromArray,
+  fromAsyncIterator,
+  fromGenerator,
+  fromTensorSlices,
+  fromTensors,
+  type Row,
+  range,
+  type Slices,
+  zip,
+} from './sources.ts';
+export { type ByteSource, type Chunks, type TextLinesOptions, textLines } from './text.ts';

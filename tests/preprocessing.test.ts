@@ -1,0 +1,442 @@
+// Preprocessing layers of numbers and images: Keras' numbers, what adapt learns, chance inside of a step, what they refuse.
+import assert from 'node:assert/strict';
+import { gradientOf } from '../src/autodiff.ts';
+import { jit, type Layer, layers, sequential, setSeed, tensor } from '../src/index.ts';
+import type { Discretization, Normalization } from '../src/layers/index.ts';
+import * as ops from '../src/ops/index.ts';
+import { scope, type Tensor } from '../src/tensor.ts';
+import { describeBackends } from './support/backends.ts';
+import { close } from './support/data.ts';
+import { bad, says } from './support/errors.ts';
+import { fixture, type Numbers, oneBackend, twoBackends } from './support/fixtures.ts';
+
+interface PreprocessingCase {
+  name: string;
+  kind: string;
+  options: Record<string, unknown>;
+  training: boolean;
+  adapt: Numbers[] | null;
+  batches: boolean;
+  shape: number[];
+  dtype: 'float32' | 'uint8' | 'int32';
+  x: number[];
+  outputShape: number[];
+  outputDtype: string;
+  y: number[];
+  dy: number[] | null;
+  dx: number[] | null;
+}
+
+const { cases } = fixture<{ cases: PreprocessingCase[] }>('preprocessing');
+const near = { rtol: 1e-5, atol: 2e-5 };
+
+type Factories = Record<string, (options: Record<string, unknown>) => Layer>;
+
+/** The layer that a case is about, after it has learned. */
+function layerOf({ kind, options, adapt, batches }: PreprocessingCase): Layer {
+  const name = kind[0]!.toLowerCase() + kind.slice(1);
+  const layer = (layers as unknown as Factories)[name]!(options);
+  if (adapt !== null) {
+    const learner = layer as Discretization | Normalization;
+    learner.adapt(batches ? adapt.map((batch) => tensor(batch)) : tensor(adapt));
+  }
+  return layer;
+}
+
+const picture = (batch = 3) =>
+  tensor(
+    Array.from({ length: batch * 6 * 5 * 2 }, (_, i) => Math.sin(i * 0.7)),
+    [batch, 6, 5, 2],
+  );
+const training = { training: true };
+
+/** Images as lists of numbers. */
+function imagesOf(x: Tensor): number[][] {
+  const data = [...x.dataSync()];
+  const size = data.length / x.shape[0]!;
+  return Array.from({ length: x.shape[0]! }, (_, i) => data.slice(i * size, (i + 1) * size));
+}
+
+describeBackends(
+  'preprocessing as in Keras',
+  () => {
+    for (const expected of cases) {
+      it(expected.name, () => {
+        const layer = layerOf(expected);
+        scope(() => {
+          const x = tensor(expected.x, expected.shape, expected.dtype);
+          const run = () => layer.apply(x, { training: expected.training });
+          const shape = layer.computeOutputShape(expected.shape.slice(1));
+          assert.deepEqual([expected.shape[0], ...shape], expected.outputShape);
+          const y = run();
+          assert.deepEqual(y.shape, expected.outputShape);
+          assert.equal(y.dtype, expected.outputDtype);
+          // Halves are rounded to either side.
+          const tolerance = expected.outputDtype === 'uint8' ? { rtol: 0, atol: 1 } : near;
+          close(y.dataSync(), expected.y, tolerance, 'output');
+          if (expected.dx === null || expected.dy === null) return;
+          const dy = tensor(expected.dy, expected.outputShape);
+          const { gradients } = gradientOf(() => ({ loss: ops.sum(ops.mul(run(), dy)), result: y }), [x]);
+          close(gradients[0]!.dataSync(), expected.dx, near, 'gradient of the input');
+        });
+        for (const weight of layer.weights) weight.dispose();
+      });
+    }
+
+    it('adapt learns from arrays, batches, and batches over time', async () => {
+      const rows = [
+        [0, 100],
+        [2, 300],
+        [7, 200],
+      ];
+      const learned = (layer: Normalization) => layer.weights.map((weight) => [...weight.dataSync()]);
+      const whole = layers.normalization();
+      whole.adapt(rows);
+      close(learned(whole)[0]!, [3, 200], near, 'mean');
+      close(learned(whole)[1]!, [26 / 3, 20000 / 3], near, 'variance');
+      const parts = layers.normalization();
+      parts.adapt([tensor(rows.slice(0, 1)), tensor(rows.slice(1))]);
+      const stream = layers.normalization();
+      async function* batches() {
+        yield [tensor(rows.slice(0, 2)), tensor([0, 1])] as const;
+        yield { x: { data: Float32Array.from(rows[2]!), shape: [1, 2] }, y: 1 };
+      }
+      const promise = stream.adapt(batches());
+      assert.ok(promise instanceof Promise);
+      await promise;
+      for (const layer of [parts, stream]) {
+        learned(layer).forEach((numbers, i) => {
+          close(numbers, learned(whole)[i]!, near, 'statistics');
+        });
+      }
+      // Once more forgets what was learned.
+      parts.adapt([
+        [1, 1],
+        [3, 1],
+      ]);
+      assert.deepEqual(learned(parts), [
+        [2, 1],
+        [1, 0],
+      ]);
+      const bins = layers.discretization({ numBins: 2 });
+      async function* numbers() {
+        yield tensor([[1], [2]]);
+        yield tensor([[3], [4]]);
+      }
+      await bins.adapt(numbers());
+      assert.equal(bins.binBoundaries?.length, 1);
+      assert.deepEqual(bins.apply(tensor([[1, 4]])).arraySync(), [[0, 1]]);
+    });
+
+    it('a token may count by a weight', () => {
+      const count = layers.categoryEncoding({ numTokens: 3, outputMode: 'count' });
+      const weighted = count.apply([tensor([[0, 2, 2]]), tensor([[0.5, 1, 2]])]);
+      assert.deepEqual(weighted.arraySync(), [[0.5, 0, 3]]);
+    });
+
+    it('chance changes images while fitting only, each by its own', () => {
+      setSeed(5);
+      const x = picture(4);
+      const all: Layer[] = [
+        layers.randomFlip(),
+        layers.randomRotation({ factor: 0.2 }),
+        layers.randomZoom({ heightFactor: 0.3 }),
+        layers.randomTranslation({ heightFactor: 0.3, widthFactor: 0.3 }),
+        layers.randomContrast({ factor: 0.5, valueRange: [-9, 9] }),
+        layers.randomBrightness({ factor: 0.5, valueRange: [-9, 9] }),
+      ];
+      for (const layer of all) {
+        assert.deepEqual(layer.apply(x).arraySync(), x.arraySync(), layer.kind);
+        const [first, second] = [layer.apply(x, training), layer.apply(x, training)];
+        assert.notDeepEqual(first.arraySync(), second.arraySync(), layer.kind);
+        assert.deepEqual(first.shape, x.shape);
+        const repeated = ops.concat([ops.slice(x, [0], [1]), ops.slice(x, [0], [1])]);
+        const pair = imagesOf(layer.apply(ops.concat([repeated, repeated, repeated, repeated]), training));
+        assert.ok(new Set(pair.map(String)).size > 1, `${layer.kind} treats all images alike`);
+      }
+    });
+
+    it('flips are mirror images', () => {
+      setSeed(8);
+      const x = picture(24);
+      const mirrored = (axes: number[]) => imagesOf(axes.length === 0 ? x : ops.flip(x, axes));
+      const forms = {
+        none: mirrored([]),
+        across: mirrored([2]),
+        down: mirrored([1]),
+        both: mirrored([1, 2]),
+      };
+      const seen = (mode?: 'horizontal' | 'vertical') => {
+        const flipped = imagesOf(
+          layers.randomFlip({ mode: mode ?? 'horizontalAndVertical' }).apply(x, training),
+        );
+        const found = flipped.map(
+          (image, i) => Object.entries(forms).find(([, images]) => String(images[i]) === String(image))?.[0],
+        );
+        return [...new Set(found)].sort();
+      };
+      assert.deepEqual(seen('horizontal'), ['across', 'none']);
+      assert.deepEqual(seen('vertical'), ['down', 'none']);
+      assert.deepEqual(seen(), ['across', 'both', 'down', 'none']);
+    });
+
+    it('crops are windows, the same for the batch, at all places', () => {
+      setSeed(2);
+      const x = picture(2);
+      const crop = layers.randomCrop({ height: 4, width: 4 });
+      const windows = new Map<string, string>();
+      for (let top = 0; top <= 2; top++) {
+        for (let left = 0; left <= 1; left++) {
+          windows.set(String(ops.slice(x, [0, top, left, 0], [2, 4, 4, 2]).dataSync()), `${top} ${left}`);
+        }
+      }
+      const seen = new Set<string | undefined>();
+      for (let i = 0; i < 60; i++) seen.add(windows.get(String(crop.apply(x, training).dataSync())));
+      assert.deepEqual([...seen].sort(), [...windows.values()].sort());
+      // Otherwise the middle, or the largest part that fits.
+      const square = layers.centerCrop({ height: 5, width: 5 }).apply(x);
+      close(
+        layers.randomCrop({ height: 5, width: 5 }).apply(x).dataSync(),
+        square.dataSync(),
+        near,
+        'middle',
+      );
+      const large = layers.randomCrop({ height: 12, width: 10 });
+      assert.deepEqual(large.apply(x, training).shape, [2, 12, 10, 2]);
+    });
+
+    it('contrast keeps the mean and stays in its range', () => {
+      setSeed(1);
+      const x = picture(16);
+      const center = ops.mean(x, [1, 2], true);
+      const changed = layers.randomContrast({ factor: [0.5, 0.2], valueRange: [-9, 9] }).apply(x, training);
+      const ratio = imagesOf(ops.div(ops.sub(changed, center), ops.sub(x, center)));
+      const factors = ratio.map((image) => image[0]!);
+      ratio.forEach((image, i) => {
+        close(
+          image,
+          image.map(() => factors[i]!),
+          { rtol: 1e-3, atol: 1e-3 },
+          'one factor an image',
+        );
+      });
+      assert.ok(Math.min(...factors) >= 0.5 && Math.max(...factors) <= 1.2, `${factors}`);
+      assert.ok(Math.min(...factors) < 0.8 && Math.max(...factors) > 1, `${factors}`);
+      const limited = layers.randomContrast({ factor: 1, valueRange: [-0.5, 0.5] }).apply(x, training);
+      assert.ok(limited.dataSync().every((value) => value >= -0.5 && value <= 0.5));
+    });
+
+    it('a step draws new numbers each time it runs, and one seed gives one run', () => {
+      const shake = layers.randomTranslation({ heightFactor: 0.4, widthFactor: 0.4 });
+      const step = jit((x: Tensor) => shake.apply(x, training));
+      const run = () => {
+        setSeed(4);
+        return [step(picture()), step(picture())].map((image) => [...image.dataSync()]);
+      };
+      const [first, second] = run();
+      assert.notDeepEqual(first, second);
+      assert.deepEqual(run(), [first, second]);
+    });
+
+    it('a model preprocesses and augments by itself', async () => {
+      setSeed(6);
+      const count = 64;
+      // Bright on the left or on the right.
+      const data = Uint8Array.from({ length: count * 12 * 12 }, (_, i) => {
+        const left = i % 12 < 6;
+        return left === (Math.floor(i / 144) % 2 === 0) ? 200 + (i % 7) : 20 + (i % 11);
+      });
+      const images = tensor(data, [count, 12, 12, 1], 'float32');
+      const classes = tensor(Array.from({ length: count }, (_, i) => i % 2));
+      const network = sequential({
+        layers: [
+          layers.rescaling({ scale: 1 / 255, inputShape: [12, 12, 1] }),
+          layers.randomFlip({ mode: 'vertical' }),
+          layers.randomTranslation({ heightFactor: 0.2, widthFactor: 0.1 }),
+          layers.randomRotation({ factor: 0.05 }),
+          layers.randomCrop({ height: 10, width: 10 }),
+          layers.resizing({ height: 6, width: 6 }),
+          layers.flatten(),
+          layers.dense({ units: 2 }),
+          layers.softmax(),
+        ],
+      });
+      network.compile({
+        optimizer: 'adam',
+        loss: 'sparseCategoricalCrossentropy',
+        metrics: ['accuracy'],
+      });
+      await network.fit(images, classes, { epochs: 30, batchSize: 16, verbose: 0 });
+      const { accuracy } = await network.evaluate(images, classes);
+      assert.ok(accuracy! > 0.95, `accuracy ${accuracy}`);
+      network.dispose();
+    });
+
+    it('a normalised model keeps its statistics while it is trained', async () => {
+      const scale = layers.normalization({ inputShape: [2] });
+      const x = tensor(
+        Array.from({ length: 64 }, (_, i) => (i % 2 === 0 ? 1000 + (i % 9) : i % 5)),
+        [32, 2],
+      );
+      scale.adapt(x);
+      const before = scale.weights.map((weight) => [...weight.dataSync()]);
+      const network = sequential({ layers: [scale, layers.dense({ units: 1 })] });
+      network.compile({ optimizer: 'adam', loss: 'meanSquaredError' });
+      await network.fit(x, ops.zeros([32, 1]), { epochs: 2, batchSize: 8, verbose: 0 });
+      assert.deepEqual(
+        scale.weights.map((weight) => [...weight.dataSync()]),
+        before,
+      );
+      assert.equal(scale.trainableWeights.length, 0);
+      network.dispose();
+    });
+  },
+  twoBackends,
+);
+
+describeBackends(
+  'preprocessing refuses',
+  () => {
+    it('options that do not fit', () => {
+      assert.throws(() => layers.rescaling({ scale: bad('x') }), says('rescaling', "bad scale, got 'x'"));
+      assert.throws(
+        () => layers.rescaling({ scale: [1, 2] }).computeOutputShape([3]),
+        says('rescaling', 'last dimension 2', 'got [3]'),
+      );
+      assert.throws(() => layers.normalization({ axis: 0 }), says('normalization', 'bad axis, got 0'));
+      assert.throws(() => layers.normalization({ mean: 1 }), says('normalization', 'variance is missing'));
+      assert.throws(
+        () => layers.normalization({ mean: [1, 2], variance: [1] }),
+        says('normalization', 'mean and variance do not fit, got [2] and [1]'),
+      );
+      assert.throws(
+        () => layers.normalization({ mean: [1, 2], variance: [1, 2] }).computeOutputShape([3]),
+        says('normalization', 'got [2], expected [3]'),
+      );
+      assert.throws(
+        () => layers.normalization({ mean: 1, variance: 1 }).adapt([[1]]),
+        says('normalization', 'were given', 'leave them out'),
+      );
+      assert.throws(() => layers.normalization().adapt([]), says('normalization', 'nothing to learn from'));
+      assert.throws(
+        () => layers.normalization().adapt(bad('text')),
+        says('normalization', "cannot learn from 'text'"),
+      );
+      const adapted = layers.normalization();
+      adapted.adapt([[1, 2]]);
+      assert.throws(() => adapted.adapt([[1, 2, 3]]), says('normalization', 'expected [2] along axis -1'));
+      assert.throws(
+        () => layers.categoryEncoding({ numTokens: 0 }),
+        says('categoryEncoding', 'bad numTokens, got 0'),
+      );
+      assert.throws(
+        () => layers.categoryEncoding({ numTokens: 3, outputMode: bad('int') }),
+        says('categoryEncoding', "bad outputMode, got 'int'", "'multiHot'"),
+      );
+      assert.throws(
+        () => layers.categoryEncoding({ numTokens: 3 }).computeOutputShape([2, 2]),
+        says('categoryEncoding', 'expected samples [tokens]', 'got [2, 2]'),
+      );
+      assert.throws(
+        () => layers.categoryEncoding({ numTokens: 3 }).apply([tensor([[0]]), tensor([[1]])]),
+        says('categoryEncoding', "in mode 'count'"),
+      );
+      assert.throws(() => layers.discretization({}), says('discretization', 'got neither'));
+      assert.throws(
+        () => layers.discretization({ numBins: 2, binBoundaries: [1] }),
+        says('discretization', 'got both'),
+      );
+      assert.throws(
+        () => layers.discretization({ binBoundaries: [1, 0] }),
+        says('discretization', 'bad binBoundaries, got [1, 0]'),
+      );
+      assert.throws(
+        () => layers.discretization({ numBins: 0 }),
+        says('discretization', 'bad numBins, got 0'),
+      );
+      assert.throws(
+        () => layers.discretization({ numBins: 2, epsilon: 2 }),
+        says('discretization', 'bad epsilon, got 2'),
+      );
+      assert.throws(
+        () => layers.discretization({ numBins: 2 }).apply(tensor([[1]])),
+        says('discretization', 'not known', 'call adapt()'),
+      );
+      assert.throws(
+        () => layers.discretization({ binBoundaries: [1] }).adapt([[1]]),
+        says('discretization', 'binBoundaries were given'),
+      );
+    });
+
+    it('tokens that are out of range', () => {
+      for (const outputMode of ['oneHot', 'multiHot', 'count'] as const) {
+        const encode = layers.categoryEncoding({ numTokens: 3, outputMode });
+        for (const token of [3, -1]) {
+          assert.throws(
+            () => encode.apply(tensor([[0, token]])).dataSync(),
+            /\[categoryEncoding\]|out of range/,
+          );
+        }
+      }
+    });
+
+    it('images and factors that do not fit', () => {
+      assert.throws(() => layers.resizing({ height: 0, width: 2 }), says('resizing', 'bad height, got 0'));
+      assert.throws(
+        () => layers.resizing({ height: 2, width: 2, interpolation: bad('bicubic') }),
+        says('resizing', "unknown interpolation, got 'bicubic'"),
+      );
+      assert.throws(
+        () => layers.resizing({ height: 2, width: 2, cropToAspectRatio: true, padToAspectRatio: true }),
+        says('resizing', 'exclude each other'),
+      );
+      assert.throws(
+        () => layers.resizing({ height: 2, width: 2, fillValue: bad('0') }),
+        says('resizing', "bad fillValue, got '0'"),
+      );
+      assert.throws(
+        () => layers.centerCrop({ height: 2, width: 2 }).computeOutputShape([4, 4]),
+        says('centerCrop', 'expected samples [height, width, channels], got [4, 4]'),
+      );
+      assert.throws(
+        () => layers.randomCrop({ height: 2, width: 1.5 }),
+        says('randomCrop', 'bad width, got 1.5'),
+      );
+      assert.throws(() => layers.randomFlip({ mode: bad('sideways') }), says('randomFlip', 'unknown mode'));
+      assert.throws(
+        () => layers.randomRotation({ factor: 1.5 }),
+        says('randomRotation', 'bad factor, got 1.5', 'up to 1'),
+      );
+      assert.throws(
+        () => layers.randomRotation({ factor: 0.1, fillMode: bad('mirror') }),
+        says('randomRotation', "unknown fillMode, got 'mirror'", 'reflect'),
+      );
+      assert.throws(
+        () => layers.randomZoom({ heightFactor: [-1, 0] }),
+        says('randomZoom', 'bad heightFactor, got [-1, 0]'),
+      );
+      assert.throws(
+        () => layers.randomTranslation({ heightFactor: bad('a'), widthFactor: 0 }),
+        says('randomTranslation', "bad heightFactor, got 'a'"),
+      );
+      assert.throws(() => layers.randomContrast({ factor: 2 }), says('randomContrast', 'bad factor, got 2'));
+      assert.throws(
+        () => layers.randomBrightness({ factor: 0.1, valueRange: [1, 0] }),
+        says('randomBrightness', 'bad valueRange, got [1, 0]'),
+      );
+      assert.throws(
+        () => ops.affineTransform(picture(), tensor([1, 0, 0, 0])),
+        says('affineTransform', 'bad transform, got [4]', '[3, 8]'),
+      );
+      assert.throws(
+        () => ops.affineTransform(tensor([[1]]), tensor([1, 0, 0, 0, 1, 0])),
+        says('affineTransform', 'expected images'),
+      );
+      assert.throws(
+        () => ops.affineTransform(picture(), tensor([1, 0, 0, 0, 1, 0]), { interpolation: bad('cubic') }),
+        says('affineTransform', 'unknown interpolation'),
+      );
+    });
+  },
+  oneBackend,
+);
