@@ -52,7 +52,7 @@ export interface FitOptions {
   /** Ends the fit after the step that it is in; `history.stopped` then says where. */
   signal?: AbortSignal;
   /** Goes on where a former fit was stopped: its `history.stopped`. The loss of that epoch is then the mean over the steps left. */
-  resume?: FitPosition;
+  resume?: FitPosition | undefined;
 }
 
 /** What evaluate takes beside samples and labels. */
@@ -97,7 +97,7 @@ export async function runFit(
   const feed = feeds.train;
   try {
     const plain = feed?.data ?? model.takeData(where, taken, { x: x as ModelData, y }, true);
-    warnUnnormalised(plain.x);
+    warnUnnormalised(plain.x, model.layers);
     const trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
     const { length } = plain.x[0]!;

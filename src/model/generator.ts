@@ -1,6 +1,6 @@
 // A model's own random numbers, so that models which train at the same time take none from each other.
 import { type Engine, Storage } from '../engine.ts';
-import { deriveSeed, generatorState, hostRandom, timesSeeded } from '../ops/random.ts';
+import { deriveSeed, timesSeeded } from '../ops/random.ts';
 import { Philox, type PhiloxState } from '../random.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -10,11 +10,6 @@ export interface RandomState {
   readonly shuffle: PhiloxState;
   /** State of the generator that dropout draws from. */
   readonly random: readonly number[];
-}
-
-/** The states of the common generators, which a model that was never trained would begin with. */
-export function commonRandom(): RandomState {
-  return { shuffle: hostRandom().state, random: [...generatorState().dataSync()] };
 }
 
 /** The generators of a model: one in JavaScript for the order of samples, one in backend memory for the programs that train it. */
