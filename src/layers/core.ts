@@ -89,6 +89,7 @@ export interface ActivationOptions extends LayerOptions {
 /** An activation function as a layer of its own. */
 export class ActivationLayer extends Layer {
   readonly kind = 'activation';
+  override readonly supportsMasking = true;
   private readonly activation: ActivationLike;
 
   constructor(options: ActivationOptions) {
@@ -133,6 +134,7 @@ export interface DropoutLayerOptions extends DropoutOptions {
 /** Sets random numbers to 0 while fitting; does nothing in prediction. (Srivastava et al. 2014.) */
 export class Dropout extends Layer {
   readonly kind = 'dropout';
+  override readonly supportsMasking = true;
   private readonly rate: number;
   private readonly noiseShape: readonly (number | null)[] | undefined;
 

@@ -17,6 +17,7 @@ import {
   type MultiHeadAttention,
   type MultiHeadAttentionOptions,
   multiHeadAttention,
+  withPadding,
 } from './attention.ts';
 import { type CallContext, Layer, type LayerOptions } from './layer.ts';
 
@@ -38,6 +39,7 @@ export interface AttentionLayerOptions extends AdditiveAttentionOptions {
 
 /** Attention of queries to values by the likeness of keys, without projections. */
 abstract class PlainAttention extends Layer {
+  override readonly supportsMasking = true;
   protected readonly dropout: number;
   protected readonly causal: boolean;
 
@@ -103,7 +105,10 @@ abstract class PlainAttention extends Layer {
   private attendAll(inputs: readonly Tensor[], mask: Tensor | undefined, training: boolean): Tensor {
     const [query, value, key = value!] = inputs.map((x) => cast(x, 'float32'));
     const rate = training ? this.dropout : 0;
-    return this.attendTo({ query: query!, key, value: value!, mask, rate });
+    const out = this.attendTo({ query: query!, key, value: value!, mask: withPadding(mask, inputs), rate });
+    // As Keras: what a query that is padding sees is 0.
+    const counts = inputs[0]!.mask;
+    return counts === undefined ? out : where(expandDims(counts, -1), out, 0);
   }
 
   /** @internal */
