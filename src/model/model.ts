@@ -14,6 +14,7 @@ import type { Tensor } from '../tensor.ts';
 import type { BatchTensors } from './batch.ts';
 import { evaluateDataset, predictDataset } from './feeding.ts';
 import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
+import { ModelRandom } from './generator.ts';
 import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';
 import type { LogWriter } from './log.ts';
@@ -78,6 +79,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   #compiled: Compiled | undefined;
   #heads: readonly Head[] | undefined;
   #trainer: Trainer | undefined;
+  #random: ModelRandom | undefined;
   #predictor: Predictor | undefined;
   #given: CompileOptions | undefined;
   #awaiting: TrainingState | undefined;
@@ -144,6 +146,15 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     if (this.#awaiting !== undefined) restoreTraining(this, this.#trainer, this.#awaiting);
     this.#awaiting = undefined;
     return this.#trainer;
+  }
+
+  /** @internal Its own random numbers. */
+  get random(): ModelRandom {
+    const [home, former] = [engine(), this.#random];
+    if (former?.engine === home) return former;
+    this.#random = new ModelRandom(home, former);
+    former?.dispose();
+    return this.#random;
   }
 
   /** @internal Forgets the optimizer's state: training begins anew, with the weights as they are. */
@@ -295,6 +306,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   async trainOnBatch(x: ModelData, y?: ModelData | null): Promise<Logs> {
     const where = `${this.name}.trainOnBatch`;
     this.compiled('trainOnBatch');
+    this.random.follow();
     const taken = new Taken(where);
     try {
       const data = this.takeData(where, taken, { x, y }, true);
@@ -399,6 +411,8 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     this.#trainer = undefined;
     this.#predictor?.dispose();
     this.#predictor = undefined;
+    this.#random?.dispose();
+    this.#random = undefined;
     for (const weight of this.weights) weight.dispose();
   }
 

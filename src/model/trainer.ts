@@ -12,7 +12,6 @@ import type { Variable } from '../variable.ts';
 import { counterIndex, logRows, settle, TrainingMemory } from './arena.ts';
 import { type BatchSpec, bindSource } from './batch.ts';
 import type { EvaluateOptions } from './fit.ts';
-import { TrainerRandom } from './generator.ts';
 import { type OptimizerState, ParameterGroup } from './group.ts';
 import type { Head } from './heads.ts';
 import type { Logs } from './history.ts';
@@ -35,7 +34,6 @@ export class Trainer {
   /** What is reported of every step. */
   readonly entries: readonly LogEntry[];
   readonly memory: TrainingMemory;
-  readonly random: TrainerRandom;
   /** The optimizers that were used, with their weights. */
   readonly groups = new Map<Optimizer, ParameterGroup>();
   /** Is given an optimizer that is used for the first time, to put a saved state in place. */
@@ -75,7 +73,6 @@ export class Trainer {
     this.places = weights.map((weight) => weight.memory('fit').storage);
     this.frozen = this.trainedNames();
     this.memory = new TrainingMemory(engine);
-    this.random = new TrainerRandom(engine, former?.random);
   }
 
   /** The weights that are trained, and the state of the optimizer that the model was compiled with. */
@@ -162,7 +159,7 @@ export class Trainer {
       );
     }
     this.busy = true;
-    this.random.follow();
+    this.model.random.begin();
     try {
       return await body();
     } finally {
@@ -297,7 +294,7 @@ export class Trainer {
     if (program === undefined || program.executable.stale) {
       program?.executable.unload();
       const source = { batchSize, orderLength, x, y, weighted, memory: this.memory };
-      program = drawFrom(this.random.state, () =>
+      program = drawFrom(this.model.random.state, () =>
         this.model.customStep(train)
           ? this.customProgram(train, source, data)
           : this.builtInProgram(train, source),
@@ -373,7 +370,6 @@ export class Trainer {
     this.programs.clear();
     for (const group of this.groups.values()) group.dispose();
     this.memory.dispose();
-    this.random.dispose();
   }
 }
 

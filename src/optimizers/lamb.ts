@@ -3,6 +3,7 @@ import { add, div, mul, sub } from '../ops/arithmetic.ts';
 import { greater, logicalAnd, where } from '../ops/compare.ts';
 import { norm } from '../ops/reduce.ts';
 import { sqrt, square } from '../ops/unary.ts';
+import { recorded } from '../saving/recorded.ts';
 import type { Variable } from '../variable.ts';
 import { ComposedOptimizer, type UpdateContext, type Updated } from './composed.ts';
 import { oneMinusPower } from './numeric.ts';
@@ -56,5 +57,5 @@ class Lamb extends ComposedOptimizer {
  * @example model.compile({ optimizer: optimizers.lamb({ weightDecay: 0.01, excludeFromWeightDecay: 'bias' }), loss: 'meanSquaredError' });
  */
 export function lamb(options: LambOptions = {}): ComposedOptimizer {
-  return new Lamb(options);
+  return recorded('optimizers', 'lamb', [options], new Lamb(options));
 }
