@@ -151,11 +151,39 @@ const samples: Record<string, Sample | (() => Sample)> = {
   upSampling3d: { shapes: block },
   zeroPadding1d: { options: { padding: 2 }, shapes: line },
   zeroPadding3d: { shapes: block },
+  masking: { options: { maskValue: 3 }, shapes: steps },
+  rnn: () => {
+    const cells = [
+      layers.lstmCell({ units: 2 }),
+      layers.gruCell({ units: 3 }),
+      layers.simpleRNNCell({ units: 4 }),
+    ];
+    return { options: { cell: layers.stackedRNNCells({ cells }), returnSequences: true }, shapes: steps };
+  },
+  convLSTM1d: { options: { ...conv, goBackwards: true }, shapes: [[3, 5, 2]] },
+  convLSTM2d: { options: { ...conv, returnSequences: true }, shapes: [[2, 4, 4, 2]] },
+  convLSTM3d: { options: { ...conv, unitForgetBias: false }, shapes: [[2, 3, 3, 3, 1]] },
 };
-// It needs the embedding whose table it shares, which the model tests have.
-const elsewhere = ['tiedProjection'];
+// It needs the embedding whose table it shares, which the model tests have; cells are in the sample of rnn.
+const elsewhere = ['tiedProjection', 'lstmCell', 'gruCell', 'simpleRNNCell', 'stackedRNNCells'];
 // They take texts, and are no layers of models.
 const ofTexts = ['stringLookup', 'hashing', 'textVectorization'];
+
+describeBackends('layers that have learned, as JSON', () => {
+  it('keep what they know', () => {
+    const bins = layers.discretization({ numBins: 3 });
+    bins.adapt([[1, 2, 3, 4, 5, 6]]);
+    const ids = layers.integerLookup({ outputMode: 'tfIdf' });
+    ids.adapt([
+      [1, 2],
+      [2, 3],
+    ]);
+    for (const layer of [bins, ids]) {
+      const copy = copyOf(layer);
+      assert.deepEqual(outputOf(copy, tokens), outputOf(layer, tokens));
+    }
+  });
+}, [backendNamed('native')!]);
 
 const factories = Object.entries(layers).filter(([name]) => /^[a-z]/.test(name)) as unknown as [
   string,

@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor.ts';
 import type { Callback } from './callbacks.ts';
 import { type Control, makeControl, stepsToStop } from './control.ts';
 import type { Feed } from './feed.ts';
-import { evaluateFeed, openFeeds } from './feeding.ts';
+import { checkDataPosition, evaluateFeed, openFeeds } from './feeding.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
 import type { Slice } from './log.ts';
 import { checkCount, type Model } from './model.ts';
@@ -97,7 +97,7 @@ export async function runFit(
   const feed = feeds.train;
   try {
     const plain = feed?.data ?? model.takeData(where, taken, { x: x as ModelData, y }, true);
-    warnUnnormalised(plain.x);
+    warnUnnormalised(plain.x, model.layers);
     const trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
     const { length } = plain.x[0]!;
@@ -276,6 +276,7 @@ async function runEpoch(
   if (resume !== undefined) {
     const steps = feed ? (stepsPerEpoch ?? feed.size) : Math.ceil(indices.length / batchSize);
     checkResume(`${session.model.name}.fit`, resume, steps ?? Number.POSITIVE_INFINITY);
+    if (feed) checkDataPosition(`${session.model.name}.fit`, resume);
     random.restore(resume);
   }
   if (feed) await (resume?.data ? feed.seek(resume.data) : feed.next(epoch));
