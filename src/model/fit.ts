@@ -242,7 +242,7 @@ async function runEpochs(session: Session): Promise<History> {
     const ended = await runEpoch(session, epoch, epoch === first ? resume : undefined);
     if (ended === undefined) break;
     logs = ended;
-    history.add(epoch, logs);
+    history.add(epoch, logs, control.learningRate);
     const { feed } = session;
     control.at = { epoch: epoch + 1, step: 0, ...(feed && { data: feed.positionAt(epoch + 1) }) };
     for (const callback of callbacks) await callback.onEpochEnd?.(epoch, logs, control);
