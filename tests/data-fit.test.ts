@@ -9,6 +9,7 @@ import {
   input,
   layers,
   memory,
+  modelFromBytes,
   optimizers,
   sequential,
   setSeed,
@@ -250,6 +251,27 @@ describeBackends(
       }
     });
 
+    it('go on in the middle of the data after saving and loading', async () => {
+      const set = () => slices().shuffle(40, { seed: 1 }).batch(8);
+      const options = { epochs: 3, ...quiet };
+      const expected = await trained((model) => model.fit(set(), options), { dropout: 0.4 });
+      setSeed(8);
+      const model = compiled({ dropout: 0.4 });
+      const controller = new AbortController();
+      let steps = 0;
+      const callbacks = [{ onBatchEnd: () => void (++steps === 17 && controller.abort()) }];
+      await model.fit(set(), { ...options, callbacks, signal: controller.signal });
+      const copy = modelFromBytes(model.toBytes());
+      setSeed(99);
+      await copy.fit(set(), { ...options, resume: copy.position });
+      assert.deepEqual(
+        copy.getWeights().flatMap((weight) => [...weight]),
+        expected,
+      );
+      model.dispose();
+      copy.dispose();
+    });
+
     it('of more than memory is to hold train in a table of bounded size', async () => {
       const width = 4096;
       const batch = 64;
@@ -459,6 +481,32 @@ describeBackends(
       await assert.rejects(
         model.fit(x, y, { validationData: bad(3), ...quiet }),
         says(where, 'bad validationData', 'got 3'),
+      );
+      model.dispose();
+    });
+
+    it('refuse a place in other data', async () => {
+      const model = compiled();
+      const controller = new AbortController();
+      const callbacks = [{ onBatchEnd: () => controller.abort() }];
+      const { x, y } = clusters(200);
+      const { stopped } = await model.fit(x, y, {
+        batchSize: 2,
+        callbacks,
+        signal: controller.signal,
+        ...quiet,
+      });
+      const resume = (place: unknown) =>
+        model.fit(slices().batch(8), { resume: place as FitPosition, ...quiet });
+      const where = 'sequential.fit';
+      await assert.rejects(
+        resume({ ...stopped, step: 3 }),
+        says(where, 'bad resume', 'no place in a data set'),
+      );
+      const odd = { seed: 1, iteration: 0, batches: -1 };
+      await assert.rejects(
+        resume({ ...stopped, step: 3, data: odd }),
+        says(where, 'bad resume', 'place 1, 0, -1'),
       );
       model.dispose();
     });

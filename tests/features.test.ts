@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import * as nabla from '../src/api.ts';
+import * as data from '../src/data/index-node.ts';
 import * as ops from '../src/ops/index.ts';
 
 interface Row {
@@ -32,6 +33,7 @@ const namespaces: Record<string, object> = {
   Metrics: nabla.metrics,
   Optimizers: nabla.optimizers,
   Models: nabla,
+  Data: { ...data, ...Object.getOwnPropertyDescriptors(data.Dataset.prototype) },
 };
 
 const namesIn = (cell: string) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name!);

@@ -91,7 +91,7 @@ abstract class PlainAttention extends Layer {
   /**
    * Attention of `query` `[batch, queries, dim]` to `value` `[batch, keys, width]`, where a mask says what may be seen.
    *
-   * @example layer.attend(query, value, { mask: tensor([[true, false]]) })
+   * @example layers.attention().attend(ones([1, 1, 4]), ones([1, 2, 4]), { mask: tensor([[true, false]]) })
    */
   attend(query: Tensor, value: Tensor, options: AttendOptions = {}): Tensor {
     const { key = value, mask, training = false } = options;
@@ -111,9 +111,10 @@ abstract class PlainAttention extends Layer {
     return counts === undefined ? out : where(expandDims(counts, -1), out, 0);
   }
 
+  /** @internal */
   protected abstract attendTo(parts: Parts): Tensor;
 
-  /** `softmax(scores) @ value`, with what may not be seen left out. */
+  /** @internal `softmax(scores) @ value`, with what may not be seen left out. */
   protected weigh(scores: Tensor, { value, mask, rate }: Parts): Tensor {
     const [, queries, keys] = scores.shape as [number, number, number];
     const seen = this.causal ? masked(scores, causalMask(queries, keys)) : scores;
@@ -167,6 +168,7 @@ export class Attention extends PlainAttention {
     if (this.scoreMode === 'concat') this.concatScale = this.addWeight({ name: 'concatScoreWeight', ...one });
   }
 
+  /** @internal */
   protected override attendTo(parts: Parts): Tensor {
     const { query, key, value, mask, rate } = parts;
     const scaled = (x: Tensor) => (this.scale === undefined ? x : mul(x, this.scale));
@@ -198,6 +200,7 @@ export class AdditiveAttention extends PlainAttention {
     this.scale = this.addWeight({ name: 'scale', shape: [inputShape[1]!], initializer: 'glorotUniform' });
   }
 
+  /** @internal */
   protected override attendTo(parts: Parts): Tensor {
     const bent = tanh(pairs(parts));
     return this.weigh(sum(this.scale === undefined ? bent : mul(bent, this.scale), -1), parts);

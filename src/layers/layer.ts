@@ -77,7 +77,8 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   readonly supportsMasking: boolean = false;
   private calledShape: Shape | undefined;
   private readonly activityRegularizer: Regularizer | undefined;
-  private readonly given: LayerOptions;
+  // Hidden from the search for layers among the fields of models.
+  readonly #madeFrom: LayerOptions;
   private givenName: string | undefined;
   private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
@@ -93,7 +94,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
         `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
       );
     }
-    this.given = options;
+    this.#madeFrom = options;
     this.givenName = options.name;
     this.givenShape = inputShape;
     this.isTrainable = options.trainable ?? true;
@@ -141,7 +142,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
    * trained. Override it in a class whose constructor keeps options from `super`.
    */
   getConfig(): Record<string, unknown> {
-    return { ...this.given, name: this.givenName, trainable: this.trainable };
+    return { ...this.#madeFrom, name: this.givenName, trainable: this.trainable };
   }
 
   /** @internal Was it named by its user, and not by a model? */

@@ -8,7 +8,7 @@ import { sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { Feed } from './feed.ts';
 import type { EvaluateOptions, FitOptions } from './fit.ts';
-import type { Logs } from './history.ts';
+import type { FitPosition, Logs } from './history.ts';
 import { checkCount, type Model } from './model.ts';
 import type { Predictor } from './predictor.ts';
 import { type ModelData, Taken } from './slots.ts';
@@ -93,6 +93,18 @@ function checkDatasetOptions(where: string, dataset: Dataset<unknown>, options: 
   if (dataset.size === Number.POSITIVE_INFINITY && stepsPerEpoch === undefined) {
     throw new NablaError(where, 'the data set has no end, expected stepsPerEpoch; or give repeat() a count');
   }
+}
+
+/** Throws unless a fit over a data set can go on from there. */
+export function checkDataPosition(where: string, { step, data }: FitPosition): void {
+  if (data === undefined && step === 0) return;
+  const numbers = data === undefined ? [] : [data.seed, data.iteration, data.batches];
+  if (numbers.length > 0 && numbers.every((n) => Number.isSafeInteger(n) && n >= 0)) return;
+  throw new NablaError(
+    where,
+    `bad resume, got ${data === undefined ? 'no place in a data set' : `place ${numbers.join(', ')}`}, ` +
+      'expected one; pass history.stopped of a fit over the same data set',
+  );
 }
 
 /** Loss and metrics over a pass of a feed, or over its first steps. */

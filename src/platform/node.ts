@@ -1,4 +1,4 @@
-// The choice of a backend in Node.js: CUDA, then native, then WebAssembly; by measure of what is there, or as asked for.
+// The choice of a backend in Node.js: CUDA, then native, then WebAssembly; by measure of what is there, or as asked for. Brings files and threads for data sets too.
 import { availableParallelism } from 'node:os';
 import type { Backend, BackendName } from '../backend/backend.ts';
 import { openNative } from '../backend/native.ts';
@@ -6,6 +6,8 @@ import { type Engine, engine, onFirstUse, useBackend } from '../engine.ts';
 import { NablaError, unknownName } from '../errors.ts';
 import './files.ts';
 import { openNodeWasm } from './node-wasm.ts';
+import './node-files.ts';
+import './node-workers.ts';
 
 /** What setBackend takes besides a name. */
 export interface BackendOptions {
