@@ -112,18 +112,6 @@ const samples: Record<string, Sample | (() => Sample)> = {
   minimum: { shapes: two },
   concatenate: { options: { axis: 1 }, shapes: two },
   dot: { shapes: [[6], [6]] },
-  masking: { options: { maskValue: 3 }, shapes: steps },
-  rnn: () => {
-    const cells = [
-      layers.lstmCell({ units: 2 }),
-      layers.gruCell({ units: 3 }),
-      layers.simpleRNNCell({ units: 4 }),
-    ];
-    return { options: { cell: layers.stackedRNNCells({ cells }), returnSequences: true }, shapes: steps };
-  },
-  convLSTM1d: { options: { ...conv, goBackwards: true }, shapes: [[3, 5, 2]] },
-  convLSTM2d: { options: { ...conv, returnSequences: true }, shapes: [[2, 4, 4, 2]] },
-  convLSTM3d: { options: { ...conv, unitForgetBias: false }, shapes: [[2, 3, 3, 3, 1]] },
   activityRegularization: { options: { l2: 1e-3 }, shapes: flat },
   identity: { shapes: flat },
   permute: { options: { dims: [2, 1] }, shapes: steps },
@@ -163,6 +151,18 @@ const samples: Record<string, Sample | (() => Sample)> = {
   upSampling3d: { shapes: block },
   zeroPadding1d: { options: { padding: 2 }, shapes: line },
   zeroPadding3d: { shapes: block },
+  masking: { options: { maskValue: 3 }, shapes: steps },
+  rnn: () => {
+    const cells = [
+      layers.lstmCell({ units: 2 }),
+      layers.gruCell({ units: 3 }),
+      layers.simpleRNNCell({ units: 4 }),
+    ];
+    return { options: { cell: layers.stackedRNNCells({ cells }), returnSequences: true }, shapes: steps };
+  },
+  convLSTM1d: { options: { ...conv, goBackwards: true }, shapes: [[3, 5, 2]] },
+  convLSTM2d: { options: { ...conv, returnSequences: true }, shapes: [[2, 4, 4, 2]] },
+  convLSTM3d: { options: { ...conv, unitForgetBias: false }, shapes: [[2, 3, 3, 3, 1]] },
 };
 // It needs the embedding whose table it shares, which the model tests have; cells are in the sample of rnn.
 const elsewhere = ['tiedProjection', 'lstmCell', 'gruCell', 'simpleRNNCell', 'stackedRNNCells'];

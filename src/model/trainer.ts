@@ -50,7 +50,7 @@ export class Trainer {
   private readonly programs = new Map<string, StepProgram>();
   private readonly weights: readonly Variable[];
   private readonly places: readonly Storage[];
-  private readonly frozen: string;
+  private readonly trained: readonly Variable[];
   private busy = false;
   private stepping = false;
 
@@ -68,12 +68,11 @@ export class Trainer {
     this.heads = heads;
     this.entries = entriesOf(heads);
     const { weights } = model;
-    const trained = new Set<Variable>(model.trainableWeights);
+    this.trained = model.trainableWeights;
     this.inherited = former?.engine.closed === false ? former.optimizerState() : new Map();
-    settle(engine, weights, trained, (weight) => compiled.optimizer.groupOf(weight));
+    settle(engine, weights, new Set(this.trained), (weight) => compiled.optimizer.groupOf(weight));
     this.weights = weights;
     this.places = weights.map((weight) => weight.memory('fit').storage);
-    this.frozen = this.trainedNames();
     this.memory = new TrainingMemory(engine);
     this.random = new TrainerRandom(engine, former?.random);
   }
@@ -128,19 +127,16 @@ export class Trainer {
 
   /** Must it be made anew: the backend changed, layers were frozen or thawed, or weights came, went or moved? */
   stale(current: Engine): boolean {
-    if (current !== this.engine || this.frozen !== this.trainedNames()) return true;
-    const { weights } = this.model;
+    const { weights, trainableWeights } = this.model;
     return (
+      current !== this.engine ||
       weights.length !== this.weights.length ||
+      trainableWeights.length !== this.trained.length ||
+      trainableWeights.some((weight, i) => weight !== this.trained[i]) ||
       weights.some(
         (weight, i) => weight !== this.weights[i] || weight.memory('fit').storage !== this.places[i],
       )
     );
-  }
-
-  private trainedNames(): string {
-    const trained = new Set<Variable>(this.model.trainableWeights);
-    return this.model.weights.map((weight) => (trained.has(weight) ? '1' : '0')).join('');
   }
 
   /** Is a fit, evaluate or trainOnBatch under way? */
