@@ -24,7 +24,7 @@ const loading = import(workerData.url).then((module) => {
 });
 loading.catch(() => {});
 const wordsOf = (error) => error instanceof Error ? { name: error.name, message: error.message, stack: error.stack } : { message: String(error) };
-parentPort.on('message', async ({ id, first, elements, seeds }) => {
+const handle = async ({ id, first, elements, seeds }) => {
   const values = [];
   try {
     const run = await loading;
@@ -36,6 +36,11 @@ parentPort.on('message', async ({ id, first, elements, seeds }) => {
     if (error.name === 'DataCloneError') parentPort.postMessage({ id, values: [], error: told });
     else parentPort.postMessage({ id, values, error: told });
   }
+};
+// One after the other: calls of an async function do not meet in a thread.
+let turn = Promise.resolve();
+parentPort.on('message', (task) => {
+  turn = turn.then(() => handle(task));
 });
 `;
 
