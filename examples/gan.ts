@@ -32,7 +32,7 @@ import { gridPng } from './png.ts';
 const { values: args } = parseArgs({
   options: {
     backend: { type: 'string' },
-    epochs: { type: 'string', default: '6' },
+    epochs: { type: 'string', default: '8' },
     images: { type: 'string', default: '60000' },
     'batch-size': { type: 'string', default: '64' },
     'classifier-epochs': { type: 'string', default: '2' },

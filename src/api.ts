@@ -61,4 +61,5 @@ export type { LoadWeightsOptions, SavedSource, SaveOptions, WeightReport } from 
 export { memoryStore, registerStore, type Store } from './saving/stores.ts';
 export type { Shape } from './shape.ts';
 export { memory, type NestedArray, scope, Tensor } from './tensor.ts';
+export * from './tuning/index.ts';
 export { Variable } from './variable.ts';

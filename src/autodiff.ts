@@ -1,8 +1,9 @@
 // Reverse-mode differentiation: ops record how to take their gradient; grad() walks the record backwards.
 import { NablaError } from './errors.ts';
-import { add } from './ops/arithmetic.ts';
+import { add, mul } from './ops/arithmetic.ts';
 import { fill } from './ops/creation.ts';
 import { keepDraws, type RandomDraws, repeatDraws } from './ops/random.ts';
+import { sum } from './ops/reduce.ts';
 import { reshape } from './ops/shape.ts';
 import { sameShape, showShape } from './shape.ts';
 import { scope, Tensor } from './tensor.ts';
@@ -199,6 +200,28 @@ export function vjp(f: (...xs: Tensor[]) => Tensor): (...xs: Tensor[]) => Pullba
       return backward(tape, value, dy, sources);
     };
     return { value, pull };
+  };
+}
+
+/**
+ * The gradient of a gradient that a kernel computed, for {@link record}: that of `forward`, the same op from ops whose gradients have gradients. `dy` and `inputs` are
+ * what the kernel's gradient was made from, in the order in which it is recorded: `[dy, ...inputs]`.
+ */
+export function gradientThrough(
+  forward: (...inputs: Tensor[]) => Tensor,
+  dy: Tensor,
+  inputs: readonly Tensor[],
+): Backward {
+  return (...incoming) => {
+    const sources = sourcesOf('grad', [dy, ...inputs]);
+    return gradientOf(() => {
+      const made = vjp(forward)(...sources.slice(1)).pull(sources[0]!);
+      const terms = made.flatMap((gradient, i) => {
+        const factor = incoming[i];
+        return factor === undefined ? [] : [sum(mul(gradient, factor))];
+      });
+      return { loss: terms.reduce((a, b) => add(a, b)), result: undefined };
+    }, sources).gradients;
   };
 }
 

@@ -30,6 +30,11 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
   readonly source: TensorSource;
   /** @internal The number that every element is known to be, for folding into the ops that read it. */
   readonly constant: number | undefined;
+  /**
+   * Which steps of a batch count, bool `[batch, time]`: false where a step is padding. Undefined where all do. Layers read it and hand it on to
+   * their outputs, losses and metrics leave out what it says is padding; ops drop it.
+   */
+  mask: Tensor | undefined;
   private disposed = false;
 
   /** @internal Use `tensor()`, `zeros()` and their like. */
@@ -164,6 +169,9 @@ export function scope<T>(body: () => T): T {
   }
   scopes.pop();
   const outer = scopes.at(-1);
+  for (const { mask } of tensorsIn(result)) {
+    if (mask !== undefined && made.delete(mask)) outer?.add(mask);
+  }
   for (const tensor of tensorsIn(result)) {
     if (made.delete(tensor)) outer?.add(tensor);
   }

@@ -110,7 +110,7 @@ describeBackends(
       assert.deepEqual([...kept.keys()].toSorted(), ['every 2', 'every 4', ...names]);
       const last = await loadModel('kept://m-04-4.00-8');
       assert.deepEqual(weightsOf(last as typeof model), weightsOf(model));
-      assert.equal(last.position.epoch, 4);
+      assert.equal(last.position!.epoch, 4);
       await assert.rejects(loadModel('kept://every 4'), /the file has weights only/);
       model.dispose();
       last.dispose();

@@ -234,11 +234,32 @@ describeFastest('second derivatives', () => {
   };
   for (const [name, f] of Object.entries(functions)) it(name, () => scope(() => checkSecond(f, at)));
 
-  it('through softmaxCrossEntropy is refused, not wrong', () => {
-    const x = ops.tensor([[0.4, 0.9, 1.3]]);
-    const labels = ops.tensor([1], [1], 'int32');
-    const first = (y: Tensor) => grad((z) => ops.sum(ops.softmaxCrossEntropy(z, labels)))(y);
-    assert.throws(() => grad((y) => ops.sum(ops.square(first(y))))(x), /not differentiable/);
+  // Two rows, and numbers to weigh them with, so that nothing cancels out.
+  const rows = (x: Tensor) => ops.reshape(ops.concat([x, ops.mul(ops.square(x), 0.7)]), [2, 3]);
+  const weighed = (x: Tensor) => ops.mul(ops.square(x), ops.tensor([[1, -2, 0.5]]));
+  const kernels: Record<string, (x: Tensor) => Tensor> = {
+    'softmaxCrossEntropy of classes': (x) =>
+      ops.square(ops.softmaxCrossEntropy(rows(x), ops.tensor([1, 2], [2], 'int32'))),
+    'softmaxCrossEntropy of distributions': (x) =>
+      ops.square(ops.softmaxCrossEntropy(rows(x), ops.square(ops.flip(rows(x), 1)))),
+    layerNormalize: (x) => weighed(ops.layerNormalize(rows(x), { scale: x, offset: ops.mul(x, 2) })),
+    rmsNormalize: (x) => weighed(ops.rmsNormalize(rows(x), { offset: x })),
+    batchNormalize: (x) => weighed(ops.batchNormalize(rows(x), x, ops.mul(x, 2), 0.1).out),
+    normalizeWith: (x) => weighed(ops.normalizeWith(rows(x), x, ops.square(x), x, undefined, 0.1)),
+    unitNormalize: (x) => weighed(ops.unitNormalize(rows(x))),
+    attention: (x) => {
+      const q = ops.reshape(rows(x), [1, 2, 1, 3]);
+      return weighed(
+        ops.reshape(ops.scaledDotProductAttention(q, ops.square(q), q, { causal: true }), [2, 3]),
+      );
+    },
+  };
+  for (const [name, f] of Object.entries(kernels)) it(name, () => scope(() => checkSecond(f, at, 5e-3)));
+
+  it('through a recurrent kernel are refused, not wrong', () => {
+    const x = ops.tensor([[[0.4], [0.9]]]);
+    const unit = (y: Tensor) => ops.sum(ops.rnn(y, ops.tensor([[0.5]]), { kind: 'simpleTanh' }).h);
+    assert.throws(() => grad((y) => ops.sum(ops.square(grad(unit)(y))))(x), /not differentiable/);
   });
 });
 

@@ -163,6 +163,15 @@ describeBackends(
       assert.deepEqual(flag.apply(tensor([[1]])).arraySync(), [[1]]);
     });
 
+    it('dropout drops what shares a place of its noise shape together', () => {
+      setSeed(2);
+      const drop = layers.dropout({ rate: 0.5, noiseShape: [null, 1, null] });
+      const y = drop.apply(ops.ones([3, 5, 8]), { training: true });
+      assert.deepEqual(ops.max(y, 1).arraySync(), ops.min(y, 1).arraySync());
+      assert.deepEqual([...new Set(y.dataSync())].sort(), [0, 2]);
+      assert.deepEqual(drop.apply(ops.ones([1, 2, 2])).arraySync(), ops.ones([1, 2, 2]).arraySync());
+    });
+
     it('activityRegularization adds to the loss what passes, divided by the batch', async () => {
       const network = sequential({
         layers: [layers.activityRegularization({ l1: 0.5, l2: 0.25, inputShape: [2] })],
@@ -300,6 +309,14 @@ describeBackends(
       assert.throws(
         () => layers.spectralNormalization({ layer: layers.flatten() }).apply(ops.zeros([1, 2])),
         says('spectralNormalization', 'has no kernel'),
+      );
+      assert.throws(
+        () => layers.dropout({ rate: 0.5, noiseShape: [0] }),
+        says('dropout', 'bad noiseShape, got [0]'),
+      );
+      assert.throws(
+        () => layers.dropout({ rate: 0.5, noiseShape: [null, 2] }).computeOutputShape([3]),
+        says('dropout', 'noiseShape does not fit', '[3]'),
       );
       assert.throws(() => layers.dot({ axes: 0 }), says('dot', 'bad axes, got 0'));
       assert.throws(

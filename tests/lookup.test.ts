@@ -1,6 +1,6 @@
 // Layers of text and of lookups: Keras' results, vocabularies that come over time, models with a lookup inside, errors.
 import assert from 'node:assert/strict';
-import { layers, sequential, setSeed, Tensor, tensor } from '../src/index.ts';
+import { data, layers, sequential, setSeed, Tensor, tensor } from '../src/index.ts';
 import type { IntegerLookup, StringLookup, TextVectorization } from '../src/layers/index.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
@@ -54,12 +54,12 @@ describeBackends(
     }
 
     it('texts come over time', async () => {
-      async function* batches() {
+      async function* texts() {
         yield ['a b', 'c b'];
         yield ['b'];
       }
       const vectorize = layers.textVectorization();
-      const promise = vectorize.adapt(batches());
+      const promise = vectorize.adapt(texts());
       assert.ok(promise instanceof Promise);
       await promise;
       assert.deepEqual(vectorize.getVocabulary(), ['', '[UNK]', 'b', 'c', 'a']);
@@ -76,6 +76,18 @@ describeBackends(
       }
       await ids.adapt(numbers());
       assert.deepEqual(ids.getVocabulary(), [-1, 5, 8, 7]);
+      const words = layers.textVectorization({ outputSequenceLength: 2 });
+      const lines = data.fromArray(['a b', 'c b', 'b']);
+      await words.adapt(lines.batch(2));
+      assert.deepEqual(words.getVocabulary(), vectorize.getVocabulary());
+      const batches: unknown[] = [];
+      for await (const batch of lines.batch(2).map((texts) => words.apply(texts).dataSync())) {
+        batches.push([...batch]);
+      }
+      assert.deepEqual(batches, [
+        [4, 2, 3, 2],
+        [2, 0],
+      ]);
       // Once more forgets what was learned.
       vectorize.adapt(['x']);
       assert.deepEqual(vectorize.getVocabulary(false), ['x']);
@@ -110,9 +122,9 @@ describeBackends(
     it('a model looks ids up and learns from them', async () => {
       setSeed(2);
       const ids = [1001, 77, -5, 40000];
-      const data = Array.from({ length: 64 }, (_, i) => [ids[i % 4]!]);
+      const drawn = Array.from({ length: 64 }, (_, i) => [ids[i % 4]!]);
       const lookup = layers.integerLookup({ inputShape: [1] });
-      lookup.adapt(data);
+      lookup.adapt(drawn);
       const network = sequential({
         layers: [
           lookup,
@@ -122,9 +134,9 @@ describeBackends(
         ],
       });
       network.compile({ optimizer: 'adam', loss: 'meanSquaredError' });
-      const target = data.map(([id]) => [id === 77 ? 1 : 0]);
+      const target = drawn.map(([id]) => [id === 77 ? 1 : 0]);
       const options = { epochs: 40, batchSize: 8, verbose: 0 } as const;
-      const { history } = await network.fit(tensor(data), tensor(target), options);
+      const { history } = await network.fit(tensor(drawn), tensor(target), options);
       assert.ok(history.loss!.at(-1)! < 0.1 * history.loss![0]!, `losses ${history.loss}`);
       network.dispose();
     });

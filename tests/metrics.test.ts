@@ -182,6 +182,22 @@ describeBackends(
       assert.throws(() => metrics.f1Score({ average: 'x' as never }), /\[f1Score\] bad average, got 'x'/);
       assert.throws(() => metrics.topKCategoricalAccuracy(0), /bad k, got 0, expected an integer >= 1/);
       assert.throws(() => metrics.meanIoU({ numClasses: 0 }), /\[meanIoU\] bad numClasses, got 0/);
+      assert.throws(
+        () => metrics.falsePositives({ threshold: -1 }),
+        /\[falsePositives\] bad threshold, got -1/,
+      );
+      assert.throws(
+        () => metrics.fBetaScore({ beta: 0 }),
+        /\[fBetaScore\] bad beta, got 0, expected a number above 0/,
+      );
+      assert.throws(
+        () => metrics.iou({ numClasses: 3, targetClassIds: [3] }),
+        /\[iou\] bad targetClassIds, got .*, expected an array of classes in \[0, 3\)/,
+      );
+      assert.throws(
+        () => metrics.binaryIoU({ threshold: Number.NaN }),
+        /\[binaryIoU\] bad threshold, got NaN/,
+      );
       assert.throws(() => metrics.specificityAtSensitivity(-1), /bad value, got -1, expected a number in/);
     });
   },

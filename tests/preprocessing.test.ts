@@ -1,7 +1,7 @@
 // Preprocessing layers of numbers and images: Keras' numbers, what adapt learns, chance inside of a step, what they refuse.
 import assert from 'node:assert/strict';
 import { gradientOf } from '../src/autodiff.ts';
-import { jit, type Layer, layers, sequential, setSeed, tensor } from '../src/index.ts';
+import { data, jit, type Layer, layers, sequential, setSeed, tensor } from '../src/index.ts';
 import type { Discretization, Normalization } from '../src/layers/index.ts';
 import * as ops from '../src/ops/index.ts';
 import { scope, type Tensor } from '../src/tensor.ts';
@@ -99,12 +99,14 @@ describeBackends(
       const stream = layers.normalization();
       async function* batches() {
         yield [tensor(rows.slice(0, 2)), tensor([0, 1])] as const;
-        yield { x: { data: Float32Array.from(rows[2]!), shape: [1, 2] }, y: 1 };
+        yield { x: { data: Float32Array.from(rows[2]!), shape: [1, 2], dtype: 'float32' }, y: 1 } as const;
       }
       const promise = stream.adapt(batches());
       assert.ok(promise instanceof Promise);
       await promise;
-      for (const layer of [parts, stream]) {
+      const fromData = layers.normalization();
+      await fromData.adapt(data.fromTensorSlices({ x: rows, y: [0, 1, 0] }).batch(2));
+      for (const layer of [parts, stream, fromData]) {
         learned(layer).forEach((numbers, i) => {
           close(numbers, learned(whole)[i]!, near, 'statistics');
         });
@@ -226,6 +228,73 @@ describeBackends(
       assert.ok(limited.dataSync().every((value) => value >= -0.5 && value <= 0.5));
     });
 
+    it('shears go to either side', () => {
+      setSeed(3);
+      const x = picture(12);
+      const slanted = imagesOf(
+        layers.randomShear({ xFactor: [0.3, 0.3], yFactor: [0.1, 0.1] }).apply(x, training),
+      );
+      const sides = [1, -1].map((side) => {
+        const transform = tensor([1, 0.3 * side, 0, 0.1 * side, 1, 0]);
+        return imagesOf(ops.affineTransform(x, transform, { fillMode: 'reflect' }));
+      });
+      const seen = slanted.map((image, i) =>
+        sides.findIndex((images) => images[i]!.every((value, j) => Math.abs(value - image[j]!) < 1e-4)),
+      );
+      assert.deepEqual([...new Set(seen)].sort(), [0, 1]);
+    });
+
+    it('erasing fills one rectangle', () => {
+      setSeed(9);
+      const x = picture(8);
+      const erased = layers
+        .randomErasing({ factor: [1, 1], scale: [0.25, 0.25], fillValue: 7 })
+        .apply(x, training);
+      for (const image of imagesOf(erased)) {
+        const places = image.flatMap((value, i) => (value === 7 ? [i >> 1] : []));
+        const rows = new Set(places.map((place) => Math.floor(place / 5)));
+        const columns = new Set(places.map((place) => place % 5));
+        // Half of six rows and of five columns, in both channels.
+        assert.equal(rows.size, 3);
+        assert.ok(columns.size === 2 || columns.size === 3);
+        assert.equal(places.length, 2 * rows.size * columns.size);
+      }
+      assert.deepEqual(layers.randomErasing({ factor: 0 }).apply(x, training).arraySync(), x.arraySync());
+      const noise = layers.randomErasing({ factor: [1, 1], valueRange: [-1, 1] }).apply(x, training);
+      assert.notDeepEqual(noise.arraySync(), x.arraySync());
+      assert.ok(noise.dataSync().every((value) => Math.abs(value) <= 1));
+      const colors = layers.randomErasing({ factor: [1, 1], scale: [1, 1], fillValue: [3, 4] });
+      assert.deepEqual([...colors.apply(x, training).dataSync().slice(0, 4)], [3, 4, 3, 4]);
+    });
+
+    it('some images lose their colors or become negatives', () => {
+      setSeed(7);
+      const x = ops.randomUniform([40, 2, 2, 3]);
+      const kinds = (changed: Tensor, expected: Tensor) => {
+        const [before, after, wanted] = [x, changed, expected].map(imagesOf) as [
+          number[][],
+          number[][],
+          number[][],
+        ];
+        return after.map((image, i) => {
+          const same = (other: number[]) => image.every((value, j) => Math.abs(value - other[j]!) < 1e-6);
+          return same(before[i]!) ? 'kept' : same(wanted[i]!) ? 'changed' : 'wrong';
+        });
+      };
+      const gray = ops.matMul(ops.reshape(x, [160, 3]), tensor([[0.2989], [0.587], [0.114]]));
+      const spread = ops.reshape(ops.repeat(gray, 3, 1), x.shape);
+      const grays = kinds(layers.randomGrayscale().apply(x, training), spread);
+      const negatives = kinds(
+        layers.randomInvert({ factor: [0.5, 0.5], valueRange: [0, 1] }).apply(x, training),
+        ops.sub(1, x),
+      );
+      for (const list of [grays, negatives]) assert.deepEqual([...new Set(list)].sort(), ['changed', 'kept']);
+      const all = kinds(layers.randomGrayscale({ factor: 1 }).apply(x, training), spread);
+      assert.deepEqual(new Set(all), new Set(['changed']));
+      const one = ops.zeros([1, 2, 2, 1]);
+      assert.deepEqual(layers.randomGrayscale({ factor: 1 }).apply(one, training).shape, one.shape);
+    });
+
     it('a step draws new numbers each time it runs, and one seed gives one run', () => {
       const shake = layers.randomTranslation({ heightFactor: 0.4, widthFactor: 0.4 });
       const step = jit((x: Tensor) => shake.apply(x, training));
@@ -242,11 +311,11 @@ describeBackends(
       setSeed(6);
       const count = 64;
       // Bright on the left or on the right.
-      const data = Uint8Array.from({ length: count * 12 * 12 }, (_, i) => {
+      const bytes = Uint8Array.from({ length: count * 12 * 12 }, (_, i) => {
         const left = i % 12 < 6;
         return left === (Math.floor(i / 144) % 2 === 0) ? 200 + (i % 7) : 20 + (i % 11);
       });
-      const images = tensor(data, [count, 12, 12, 1], 'float32');
+      const images = tensor(bytes, [count, 12, 12, 1], 'uint8');
       const classes = tensor(Array.from({ length: count }, (_, i) => i % 2));
       const network = sequential({
         layers: [
@@ -266,7 +335,16 @@ describeBackends(
         loss: 'sparseCategoricalCrossentropy',
         metrics: ['accuracy'],
       });
-      await network.fit(images, classes, { epochs: 30, batchSize: 16, verbose: 0 });
+      const warned: unknown[] = [];
+      const warn = console.warn;
+      console.warn = (text: unknown) => warned.push(text);
+      try {
+        await network.fit(images, classes, { epochs: 30, batchSize: 16, verbose: 0 });
+      } finally {
+        console.warn = warn;
+      }
+      // Bytes are as they should be: the model normalises them.
+      assert.deepEqual(warned, []);
       const { accuracy } = await network.evaluate(images, classes);
       assert.ok(accuracy! > 0.95, `accuracy ${accuracy}`);
       network.dispose();
@@ -418,6 +496,31 @@ describeBackends(
       assert.throws(
         () => layers.randomTranslation({ heightFactor: bad('a'), widthFactor: 0 }),
         says('randomTranslation', "bad heightFactor, got 'a'"),
+      );
+      assert.throws(
+        () => layers.randomShear({ xFactor: -0.1 }),
+        says('randomShear', 'bad xFactor, got -0.1', 'in [0, 1]'),
+      );
+      assert.throws(() => layers.randomErasing({ scale: 2 }), says('randomErasing', 'bad scale, got 2'));
+      assert.throws(
+        () => layers.randomErasing({ fillValue: bad('0') }),
+        says('randomErasing', "bad fillValue, got '0'"),
+      );
+      assert.throws(
+        () => layers.randomErasing({ fillValue: [1, 2, 3] }).computeOutputShape([4, 4, 1]),
+        says('randomErasing', 'expected images of 3 channels', 'got [4, 4, 1]'),
+      );
+      assert.throws(
+        () => layers.randomGrayscale({ factor: -1 }),
+        says('randomGrayscale', 'bad factor, got -1'),
+      );
+      assert.throws(
+        () => layers.randomGrayscale().computeOutputShape([4, 4, 2]),
+        says('randomGrayscale', '3 channels', 'got [4, 4, 2]'),
+      );
+      assert.throws(
+        () => layers.randomInvert({ valueRange: bad(255) }),
+        says('randomInvert', 'bad valueRange, got 255'),
       );
       assert.throws(() => layers.randomContrast({ factor: 2 }), says('randomContrast', 'bad factor, got 2'));
       assert.throws(

@@ -51,7 +51,8 @@ function assertNear(got: ArrayLike<number>, wanted: readonly number[], what: str
 function make({ layer, options }: Case): Layer {
   if (layer === 'bidirectional') return layers.bidirectional({ layer: layers.lstm(options) });
   if (layer === 'embedding') return layers.embedding(options);
-  return layers[layer](options);
+  if (layer === 'simpleRNN') return layers.simpleRNN(options);
+  return layer === 'lstm' ? layers.lstm(options) : layers.gru(options);
 }
 
 /** Runs `body` on a backend of its own. */

@@ -283,6 +283,9 @@ const optimizersToResume = {
   sgd: () => optimizers.sgd({ momentum: 0.9, nesterov: true }),
   rmsprop: () => optimizers.rmsprop({ centered: true, momentum: 0.5 }),
   ftrl: () => optimizers.ftrl({ learningRate: 0.1 }),
+  adafactor: () => optimizers.adafactor({ learningRate: 0.01, excludeFromWeightDecay: /bias$/ }),
+  'muon, gathered and averaged': () =>
+    optimizers.muon({ gradientAccumulationSteps: 3, useEma: true, emaOverwriteFrequency: 4 }),
 };
 
 describeBackends(
@@ -321,7 +324,7 @@ describeBackends(
 
           setSeed(99);
           const again = modelFromBytes(bytes!);
-          assert.equal(again.position.epoch * 8 + again.position.step, at);
+          assert.equal(again.position!.epoch * 8 + again.position!.step, at);
           await again.fit(data.x, data.y, { ...options, resume: again.position });
           assert.deepEqual(bitsOf(again), expected, `saved after step ${at}`);
           again.dispose();
@@ -337,13 +340,12 @@ describeBackends(
       setSeed(7);
       let model: Model = compiled({ dropout: 0.3 });
       for (const epochs of [2, 3, 5]) {
-        const resume = epochs > 2 ? { resume: model.position } : {};
-        await model.fit(data.x, data.y, { ...options, epochs, ...resume });
+        await model.fit(data.x, data.y, { ...options, epochs, resume: model.position });
         const bytes = model.toBytes();
         model.dispose();
         setSeed(epochs);
         model = modelFromBytes(bytes);
-        assert.equal(model.position.epoch, epochs);
+        assert.equal(model.position!.epoch, epochs);
         // What is saved again without training is the same.
         assert.deepEqual(model.toBytes(), bytes);
       }

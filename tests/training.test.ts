@@ -131,7 +131,8 @@ const lateShare = ({ late }: Firings) => late.filter((v) => v > 10).length / lat
 const show = (firings: Firings) =>
   `${rate(firings).toFixed(0)} firings a second, ${(100 * lateShare(firings)).toFixed(1)} % over 10 ms late`;
 
-// A machine that does other things delays timers too, so noise is given some tries; a library that keeps the loop fails them all.
+// A machine that does other things delays timers too, of idle processes as well, so that is what counts, and noise is given some
+// tries; a library that keeps the loop fails them all.
 const tries = 8;
 
 describe('the event loop', () => {
@@ -154,13 +155,13 @@ describe('the event loop', () => {
             }
           });
           console.log(`      idle: ${show(idle)}; busy: ${show(busy)}`);
-          return lateShare(busy) <= 0.01 && rate(busy) >= 0.9 * rate(idle);
+          return lateShare(busy) <= 0.01 + lateShare(idle) && rate(busy) >= 0.9 * rate(idle);
         };
         let met = false;
         for (let i = 0; i < tries && !met; i++) met = await free();
         assert.ok(
           met,
-          'expected at most 1 % of firings over 10 ms late, and 0.9 of the firings of an idle process',
+          'expected at most 1 % of firings more over 10 ms late than in an idle process, and 0.9 of its firings',
         );
       } finally {
         mine.close();

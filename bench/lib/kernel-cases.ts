@@ -81,7 +81,7 @@ function update(size: number): KernelCase {
         graph.external({ storage: step, byteOffset: 0 }, [1], 'int32'),
         undefined,
       ],
-      attributes: optimizers.adam().attributes,
+      attributes: optimizers.adam().attributes(0),
       where: 'adam',
     });
     const program = new Executable(home, graph);

@@ -1,17 +1,11 @@
 // The data that preprocessing layers learn from: tensors, arrays, or batches of them one after another.
+import { isNdArray, type NdArray } from '../data/element.ts';
 import { describe, NablaError } from '../errors.ts';
 import { type TensorData, tensor } from '../ops/creation.ts';
-import type { Shape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 
-/** An array as data sets hold them. */
-interface HostArray {
-  readonly data: Float32Array | Int32Array | Uint8Array;
-  readonly shape: Shape;
-}
-
 /** Numbers in one of their forms. */
-export type AdaptNumbers = Tensor | TensorData | HostArray;
+export type AdaptNumbers = Tensor | TensorData | NdArray;
 
 /** A batch; of a tuple or an object the part that is the input: the first, or `x`. */
 export type AdaptBatch = AdaptNumbers | readonly [AdaptNumbers, ...unknown[]] | { readonly x: AdaptNumbers };
@@ -24,10 +18,6 @@ export type AdaptStream = AsyncIterable<AdaptBatch>;
 
 function isStream(data: unknown): data is AsyncIterable<unknown> {
   return typeof data === 'object' && data !== null && Symbol.asyncIterator in data;
-}
-
-function isHostArray(value: unknown): value is HostArray {
-  return typeof value === 'object' && value !== null && 'data' in value && 'shape' in value;
 }
 
 /** Batches in an iterable that is no array of numbers; undefined for anything else. */
@@ -46,7 +36,7 @@ function inputOf(batch: unknown): unknown {
 function visitOne(where: string, value: unknown, visit: (batch: Tensor) => void): void {
   scope(() => {
     if (value instanceof Tensor) visit(value);
-    else if (isHostArray(value)) visit(tensor(value.data, value.shape));
+    else if (isNdArray(value)) visit(tensor(value.data, value.shape, value.dtype));
     else if (typeof value === 'number' || Array.isArray(value) || ArrayBuffer.isView(value)) {
       visit(tensor(value as TensorData));
     } else {
@@ -69,7 +59,7 @@ export function eachBatch(
       for await (const batch of data) visitOne(where, inputOf(batch), visit);
     })();
   }
-  const batches = data instanceof Tensor || isHostArray(data) ? undefined : tensorsIn(data);
+  const batches = data instanceof Tensor || isNdArray(data) ? undefined : tensorsIn(data);
   if (batches === undefined) visitOne(where, data, visit);
   else for (const batch of batches) visitOne(where, batch, visit);
   return undefined;

@@ -20,6 +20,7 @@ function checkNumber(where_: string, name: string, value: unknown): void {
 
 /** The base of layers that apply a function to every number. */
 abstract class Elementwise extends Layer {
+  override readonly supportsMasking = true;
   override computeOutputShape(inputShape: Shape): number[] {
     return [...inputShape];
   }
@@ -173,7 +174,7 @@ export interface SoftmaxOptions extends LayerOptions {
   axis?: number;
 }
 
-/** `exp(x) / sum(exp(x))` along an axis. */
+/** `exp(x) / sum(exp(x))` along an axis; scores that a mask leaves out have probability 0. */
 export class SoftmaxLayer extends Elementwise {
   readonly kind = 'softmax';
   private readonly axis: number;
@@ -187,6 +188,13 @@ export class SoftmaxLayer extends Elementwise {
         `bad axis, got ${describe(this.axis)}, expected an integer other than 0, the batch`,
       );
     }
+  }
+
+  protected override call(x: Tensor): Tensor {
+    const { mask } = x;
+    // A mask of the scores themselves, not of steps with several scores.
+    if (mask === undefined || mask.rank !== x.rank) return super.call(x);
+    return where(mask, softmaxOp(where(mask, cast(x, 'float32'), -1e9), this.axis), 0);
   }
 
   protected override activate(x: Tensor): Tensor {

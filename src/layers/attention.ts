@@ -10,9 +10,9 @@ import {
   rotaryEmbedding,
   scaledDotProductAttention,
 } from '../ops/attention.ts';
-import { cast } from '../ops/compare.ts';
+import { cast, logicalAnd, where } from '../ops/compare.ts';
 import { matMul } from '../ops/linalg.ts';
-import { concat, reshape, slice } from '../ops/shape.ts';
+import { broadcastTo, concat, expandDims, reshape, slice } from '../ops/shape.ts';
 import type { RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -60,7 +60,10 @@ export interface MultiHeadAttentionOptions extends LayerOptions {
 export interface AttendOptions {
   /** Where keys come from. Default the values' tensor. */
   key?: Tensor;
-  /** True (or a summand of 0) where a query may see a key: `[queries, keys]`, `[batch, queries, keys]` or `[batch, heads, queries, keys]`. */
+  /**
+   * True (or a summand of 0) where a query may see a key: `[queries, keys]`, `[batch, queries, keys]` or `[batch, heads, queries, keys]`. Keys that the values' or keys'
+   * own mask calls padding are not seen either.
+   */
   mask?: Tensor;
   /** Default false. */
   training?: boolean;
@@ -77,6 +80,7 @@ interface Projection {
  */
 export class MultiHeadAttention extends Layer {
   readonly kind = 'multiHeadAttention';
+  override readonly supportsMasking = true;
   private readonly options: MultiHeadAttentionOptions;
   private readonly heads: number;
   private readonly kvHeads: number;
@@ -205,7 +209,7 @@ export class MultiHeadAttention extends Layer {
   }
 
   private attendAll(inputs: readonly Tensor[], { mask, training = false }: AttendOptions): Tensor {
-    const settings = this.attentionOptions(training, mask);
+    const settings = this.attentionOptions(training, withPadding(mask, inputs));
     const [query, value = query!, key = value] = inputs.map((tensor) => cast(tensor, 'float32'));
     if (query === value && key === value) return this.selfAttend(query!, settings);
     return this.crossAttend(query!, key, value, settings);
@@ -261,6 +265,20 @@ export class MultiHeadAttention extends Layer {
   }
 }
 
+/** The mask, with the keys that the masks of values and keys say are padding left out as well: `[batch, queries, keys]`, or with heads where `mask` has them. */
+export function withPadding(mask: Tensor | undefined, inputs: readonly Tensor[]): Tensor | undefined {
+  const [query, value = query!, key = value] = inputs;
+  const paddings = [...new Set([value.mask, key.mask])].filter((padding) => padding !== undefined);
+  if (paddings.length === 0) return mask;
+  const [batch, keys] = [key.shape[0]!, key.shape[1]!];
+  const both = paddings.reduce((a, b) => logicalAnd(a, b));
+  const seen = broadcastTo(reshape(both, [batch, 1, keys]), [batch, query!.shape[1]!, keys]);
+  if (mask === undefined) return seen;
+  const fitting = mask.rank === 4 ? expandDims(seen, 1) : seen;
+  // Far below all scores, but finite: a query that sees nothing does not become NaN.
+  return mask.dtype === 'bool' ? logicalAnd(fitting, mask) : where(fitting, mask, -1e30);
+}
+
 function flatHeads(x: Tensor): Tensor {
   return reshape(x, [...x.shape.slice(0, 2), x.shape[2]! * x.shape[3]!]);
 }
@@ -276,7 +294,8 @@ function product(x: Tensor, projections: readonly Projection[]): Tensor {
 }
 
 /**
- * Attention with several heads. In a sequential model every position of a sample attends to the others; `attend(query, value)` is the general form.
+ * Attention with several heads. In a sequential model every position of a sample attends to the others; `attend(query, value)` is the general form. Positions that
+ * a mask calls padding are not seen; as queries they are computed like others, and the mask goes on to what follows.
  *
  * @example layers.multiHeadAttention({ numHeads: 4, keyDim: 32, useCausalMask: true })
  */

@@ -1,6 +1,8 @@
 // Layers without weights: Flatten, Reshape, Activation, Dropout.
 import { type ActivationLike, getActivation } from '../activations.ts';
 import { describe, NablaError } from '../errors.ts';
+import { mul } from '../ops/arithmetic.ts';
+import { ones } from '../ops/creation.ts';
 import { dropout as dropoutOp } from '../ops/nn.ts';
 import { reshape as reshapeOp } from '../ops/shape.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
@@ -87,6 +89,7 @@ export interface ActivationOptions extends LayerOptions {
 /** An activation function as a layer of its own. */
 export class ActivationLayer extends Layer {
   readonly kind = 'activation';
+  override readonly supportsMasking = true;
   private readonly activation: ActivationLike;
 
   constructor(options: ActivationOptions) {
@@ -113,31 +116,62 @@ export function activation(options: ActivationOptions): ActivationLayer {
   return new ActivationLayer(options);
 }
 
-/** Options of {@link dropout}. */
+/** Options of all layers that drop. */
 export interface DropoutOptions extends LayerOptions {
   /** Share of the numbers that are set to 0 while fitting, in [0, 1). */
   rate: number;
 }
 
+/** Options of {@link dropout}. */
+export interface DropoutLayerOptions extends DropoutOptions {
+  /**
+   * Shape of what is drawn, with the batch: 1 for dimensions whose numbers are dropped together, `null` for the input's size. `[null, 1, null]`
+   * drops whole features of a sequence. Default: each number by itself.
+   */
+  noiseShape?: readonly (number | null)[];
+}
+
 /** Sets random numbers to 0 while fitting; does nothing in prediction. (Srivastava et al. 2014.) */
 export class Dropout extends Layer {
   readonly kind = 'dropout';
+  override readonly supportsMasking = true;
   private readonly rate: number;
+  private readonly noiseShape: readonly (number | null)[] | undefined;
 
-  constructor(options: DropoutOptions) {
+  constructor(options: DropoutLayerOptions) {
     super(options);
     this.rate = options.rate;
+    this.noiseShape = options.noiseShape;
+    const good = (dim: unknown) => dim === null || (Number.isInteger(dim) && (dim as number) >= 1);
+    if (this.noiseShape !== undefined && !(Array.isArray(this.noiseShape) && this.noiseShape.every(good))) {
+      throw new NablaError(
+        this.name,
+        `bad noiseShape, got ${describe(this.noiseShape)}, expected integers >= 1 or null, with the batch`,
+      );
+    }
     if (typeof this.rate !== 'number' || !(this.rate >= 0 && this.rate < 1)) {
       throw new NablaError(this.name, `bad rate, got ${describe(this.rate)}, expected a number in [0, 1)`);
     }
   }
 
   override computeOutputShape(inputShape: Shape): number[] {
+    const noise = this.noiseShape?.slice(1);
+    const fits = noise?.every((dim, i) => dim === null || dim === 1 || dim === inputShape[i]) ?? true;
+    if (!fits || (noise !== undefined && noise.length !== inputShape.length)) {
+      throw new NablaError(
+        this.name,
+        `noiseShape does not fit, got ${describe(this.noiseShape)} for samples ${showShape(inputShape)}, ` +
+          'expected a number for the batch and each dimension: its size, 1 or null',
+      );
+    }
     return [...inputShape];
   }
 
   protected override call(x: Tensor, { training }: CallContext): Tensor {
-    return training ? dropoutOp(x, this.rate) : x;
+    if (!training) return x;
+    if (this.noiseShape === undefined) return dropoutOp(x, this.rate);
+    const shape = this.noiseShape.map((dim, i) => dim ?? x.shape[i]!);
+    return mul(x, dropoutOp(ones(shape), this.rate));
   }
 }
 
@@ -146,6 +180,6 @@ export class Dropout extends Layer {
  *
  * @example layers.dropout({ rate: 0.5 })
  */
-export function dropout(options: DropoutOptions): Dropout {
+export function dropout(options: DropoutLayerOptions): Dropout {
   return new Dropout(options);
 }

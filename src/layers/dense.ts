@@ -37,6 +37,7 @@ export interface DenseOptions extends LayerOptions {
 /** `activation(x @ kernel + bias)` over the last dimension: `[..., inputs]` gives `[..., units]`. */
 export class Dense extends Layer {
   readonly kind = 'dense';
+  override readonly supportsMasking = true;
   private readonly options: DenseOptions;
   private kernel!: Variable<'float32'>;
   private bias: Variable<'float32'> | undefined;

@@ -17,6 +17,7 @@ import {
   type MultiHeadAttention,
   type MultiHeadAttentionOptions,
   multiHeadAttention,
+  withPadding,
 } from './attention.ts';
 import { type CallContext, Layer, type LayerOptions } from './layer.ts';
 
@@ -38,6 +39,7 @@ export interface AttentionLayerOptions extends AdditiveAttentionOptions {
 
 /** Attention of queries to values by the likeness of keys, without projections. */
 abstract class PlainAttention extends Layer {
+  override readonly supportsMasking = true;
   protected readonly dropout: number;
   protected readonly causal: boolean;
 
@@ -89,7 +91,7 @@ abstract class PlainAttention extends Layer {
   /**
    * Attention of `query` `[batch, queries, dim]` to `value` `[batch, keys, width]`, where a mask says what may be seen.
    *
-   * @example layer.attend(query, value, { mask: tensor([[true, false]]) })
+   * @example layers.attention().attend(ones([1, 1, 4]), ones([1, 2, 4]), { mask: tensor([[true, false]]) })
    */
   attend(query: Tensor, value: Tensor, options: AttendOptions = {}): Tensor {
     const { key = value, mask, training = false } = options;
@@ -103,12 +105,16 @@ abstract class PlainAttention extends Layer {
   private attendAll(inputs: readonly Tensor[], mask: Tensor | undefined, training: boolean): Tensor {
     const [query, value, key = value!] = inputs.map((x) => cast(x, 'float32'));
     const rate = training ? this.dropout : 0;
-    return this.attendTo({ query: query!, key, value: value!, mask, rate });
+    const out = this.attendTo({ query: query!, key, value: value!, mask: withPadding(mask, inputs), rate });
+    // As Keras: what a query that is padding sees is 0.
+    const counts = inputs[0]!.mask;
+    return counts === undefined ? out : where(expandDims(counts, -1), out, 0);
   }
 
+  /** @internal */
   protected abstract attendTo(parts: Parts): Tensor;
 
-  /** `softmax(scores) @ value`, with what may not be seen left out. */
+  /** @internal `softmax(scores) @ value`, with what may not be seen left out. */
   protected weigh(scores: Tensor, { value, mask, rate }: Parts): Tensor {
     const [, queries, keys] = scores.shape as [number, number, number];
     const seen = this.causal ? masked(scores, causalMask(queries, keys)) : scores;
@@ -162,6 +168,7 @@ export class Attention extends PlainAttention {
     if (this.scoreMode === 'concat') this.concatScale = this.addWeight({ name: 'concatScoreWeight', ...one });
   }
 
+  /** @internal */
   protected override attendTo(parts: Parts): Tensor {
     const { query, key, value, mask, rate } = parts;
     const scaled = (x: Tensor) => (this.scale === undefined ? x : mul(x, this.scale));
@@ -193,6 +200,7 @@ export class AdditiveAttention extends PlainAttention {
     this.scale = this.addWeight({ name: 'scale', shape: [inputShape[1]!], initializer: 'glorotUniform' });
   }
 
+  /** @internal */
   protected override attendTo(parts: Parts): Tensor {
     const bent = tanh(pairs(parts));
     return this.weigh(sum(this.scale === undefined ? bent : mul(bent, this.scale), -1), parts);

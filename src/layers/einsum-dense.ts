@@ -95,7 +95,7 @@ export class EinsumDense extends Layer {
   readonly kind = 'einsumDense';
   private readonly options: EinsumDenseOptions;
   private readonly terms: Terms;
-  private readonly given: readonly (number | null)[];
+  private readonly wanted: readonly (number | null)[];
   private kernel!: Variable<'float32'>;
   private bias: Variable<'float32'> | undefined;
 
@@ -105,13 +105,13 @@ export class EinsumDense extends Layer {
     const { outputShape, biasAxes = '' } = options;
     this.terms = parse(this.name, options.equation);
     const { output, ellipsis } = this.terms;
-    this.given = typeof outputShape === 'number' ? [outputShape] : outputShape;
-    const wanted = output.length - Number(ellipsis !== 'left');
+    this.wanted = typeof outputShape === 'number' ? [outputShape] : outputShape;
+    const rank = output.length - Number(ellipsis !== 'left');
     const good = (dim: unknown) => dim === null || (Number.isInteger(dim) && (dim as number) >= 1);
-    if (!Array.isArray(this.given) || this.given.length !== wanted || !this.given.every(good)) {
+    if (!Array.isArray(this.wanted) || this.wanted.length !== rank || !this.wanted.every(good)) {
       throw new NablaError(
         this.name,
-        `bad outputShape, got ${describe(outputShape)}, expected ${wanted} dimensions, integers >= 1 or null, for '${options.equation}'`,
+        `bad outputShape, got ${describe(outputShape)}, expected ${rank} dimensions, integers >= 1 or null, for '${options.equation}'`,
       );
     }
     const wrong = [...biasAxes].find((letter) => !output.includes(letter));
@@ -147,7 +147,7 @@ export class EinsumDense extends Layer {
     });
     const own = ellipsis === 'left' ? output : output.slice(1);
     [...own].forEach((letter, i) => {
-      const size = this.given[i] ?? sizes.get(letter);
+      const size = this.wanted[i] ?? sizes.get(letter);
       if (size === undefined) {
         throw new NablaError(
           this.name,

@@ -2,7 +2,7 @@
 import type { ConstraintLike } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
-import { cast } from '../ops/compare.ts';
+import { cast, notEqual } from '../ops/compare.ts';
 import { gather } from '../ops/gather.ts';
 import type { RegularizerLike } from '../regularizers.ts';
 import type { Shape } from '../shape.ts';
@@ -22,6 +22,11 @@ export interface EmbeddingOptions extends LayerOptions {
   embeddingsConstraint?: ConstraintLike;
   /** Default `'randomUniform'`, between -0.05 and 0.05. */
   embeddingsInitializer?: InitializerLike;
+  /**
+   * Whether index 0 is padding, which the layers that follow leave out: recurrent layers carry their state over it, attention does not look at it, and the
+   * loss and metrics of a sequence do not count it. Default false.
+   */
+  maskZero?: boolean;
 }
 
 // Batches hold their indices as float32, which is exact up to here.
@@ -62,6 +67,10 @@ export class Embedding extends Layer {
     return [...inputShape, this.options.outputDim];
   }
 
+  protected override computeMask([x]: readonly Tensor[]): Tensor | undefined {
+    return this.options.maskZero ? notEqual(x!, 0) : undefined;
+  }
+
   protected override call(x: Tensor): Tensor {
     return gather(this.table, cast(x, 'int32'));
   }
@@ -70,7 +79,7 @@ export class Embedding extends Layer {
 /**
  * Turns indices such as words or characters into learned rows of numbers.
  *
- * @example layers.embedding({ inputDim: 27, outputDim: 16, inputShape: [10] })
+ * @example layers.embedding({ inputDim: 27, outputDim: 16, maskZero: true, inputShape: [10] })
  */
 export function embedding(options: EmbeddingOptions): Embedding {
   return new Embedding(options);

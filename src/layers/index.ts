@@ -34,6 +34,7 @@ export {
   type MultiHeadAttentionOptions,
   multiHeadAttention,
 } from './attention.ts';
+export { Bidirectional, type BidirectionalOptions, bidirectional } from './bidirectional.ts';
 export {
   CategoryEncoding,
   type CategoryEncodingOptions,
@@ -43,6 +44,19 @@ export {
   type DiscretizationOptions,
   discretization,
 } from './categories.ts';
+export {
+  GRUCell,
+  gruCell,
+  LSTMCell,
+  lstmCell,
+  RecurrentCell,
+  SimpleRNNCell,
+  StackedRNNCells,
+  type StackedRNNCellsOptions,
+  type StepContext,
+  simpleRNNCell,
+  stackedRNNCells,
+} from './cells.ts';
 export {
   Conv,
   type ConvOptions,
@@ -56,11 +70,13 @@ export {
   conv3dTranspose,
   type WindowOptions,
 } from './conv.ts';
+export { ConvLSTM, type ConvLSTMOptions, convLSTM1d, convLSTM2d, convLSTM3d } from './conv-lstm.ts';
 export {
   ActivationLayer,
   type ActivationOptions,
   activation,
   Dropout,
+  type DropoutLayerOptions,
   type DropoutOptions,
   dropout,
   Flatten,
@@ -92,6 +108,7 @@ export {
 } from './image-size.ts';
 export { IntegerLookup, type IntegerLookupOptions, integerLookup } from './integer-lookup.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
+export { Masking, type MaskingOptions, masking } from './masking.ts';
 export {
   add,
   average,
@@ -197,14 +214,28 @@ export {
   type RandomMoveOptions,
   RandomRotation,
   type RandomRotationOptions,
+  RandomShear,
+  type RandomShearOptions,
   RandomTranslation,
   type RandomTranslationOptions,
   RandomZoom,
   type RandomZoomOptions,
   randomRotation,
+  randomShear,
   randomTranslation,
   randomZoom,
 } from './random-affine.ts';
+export {
+  RandomErasing,
+  type RandomErasingOptions,
+  RandomGrayscale,
+  type RandomGrayscaleOptions,
+  RandomInvert,
+  type RandomInvertOptions,
+  randomErasing,
+  randomGrayscale,
+  randomInvert,
+} from './random-erasing.ts';
 export {
   type Factor,
   type FlipMode,
@@ -226,11 +257,14 @@ export {
   LSTM,
   type LSTMOptions,
   lstm,
-  Recurrent,
   SimpleRNN,
   type SimpleRNNOptions,
   simpleRNN,
 } from './recurrent.ts';
+export { type InitialState, Recurrent, type SequenceOptions } from './recurrent-base.ts';
+export type { StepResult } from './recurrent-steps.ts';
+export type { GruUnitOptions, LstmUnitOptions, UnitOptions } from './recurrent-units.ts';
+export { RNN, type RNNOptions, rnn } from './rnn.ts';
 export {
   DepthwiseConv,
   type DepthwiseConvOptions,
@@ -242,9 +276,6 @@ export {
   separableConv2d,
 } from './separable.ts';
 export {
-  Bidirectional,
-  type BidirectionalOptions,
-  bidirectional,
   RepeatVector,
   type RepeatVectorOptions,
   repeatVector,

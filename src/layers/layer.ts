@@ -1,4 +1,5 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
+import { stopRecording } from '../autodiff.ts';
 import { collectLoss, collectMetric } from '../collect.ts';
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
@@ -34,6 +35,8 @@ const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value
 export interface CallContext {
   /** True while fitting: dropout drops, normalisation uses the batch. */
   readonly training: boolean;
+  /** Which steps count, bool `[batch, time]`, in place of the mask that the (first) input carries. */
+  readonly mask?: Tensor;
 }
 
 // What looks at the outputs of layers as they are called.
@@ -70,9 +73,12 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   abstract readonly kind: string;
   private readonly givenShape: Shape | undefined;
   private isTrainable: boolean;
+  /** Whether the output has the mask of the (first) input. Others drop it, or override {@link Layer.computeMask}. */
+  readonly supportsMasking: boolean = false;
   private calledShape: Shape | undefined;
   private readonly activityRegularizer: Regularizer | undefined;
-  private readonly given: LayerOptions;
+  // Hidden from the search for layers among the fields of models.
+  readonly #madeFrom: LayerOptions;
   private givenName: string | undefined;
   private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
@@ -88,7 +94,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
         `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
       );
     }
-    this.given = options;
+    this.#madeFrom = options;
     this.givenName = options.name;
     this.givenShape = inputShape;
     this.isTrainable = options.trainable ?? true;
@@ -136,7 +142,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
    * trained. Override it in a class whose constructor keeps options from `super`.
    */
   getConfig(): Record<string, unknown> {
-    return { ...this.given, name: this.givenName, trainable: this.trainable };
+    return { ...this.#madeFrom, name: this.givenName, trainable: this.trainable };
   }
 
   /** @internal Was it named by its user, and not by a model? */
@@ -199,9 +205,9 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
    * Calls the layer. On a batch it computes, building the weights first where needed, as in prediction unless the context says
    * otherwise; on a symbolic tensor it becomes a part of the model that is being described.
    */
-  apply(x: Nested<Tensor>, context?: CallContext): O;
+  apply(x: Nested<Tensor>, context?: Partial<CallContext>): O;
   apply(x: Nested<SymbolicTensor>): SymbolicOf<O>;
-  apply(x: Nested<Applicable>, context: CallContext = { training: false }): O | SymbolicOf<O> {
+  apply(x: Nested<Applicable>, context: Partial<CallContext> = {}): O | SymbolicOf<O> {
     const inputs = this.inputsIn(x);
     if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
       return this.describe(inputs);
@@ -217,15 +223,30 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     const shapes = tensors.map(({ shape }) => shape.slice(1));
     this.ensureBuilt(...shapes);
     this.shapeOf(shapes);
-    return named(this.name, () => {
-      const output = this.callAll(tensors, context);
-      const outputs = partsOf<Tensor>(output, isTensor);
-      this.calledShape ??= outputs[0]?.shape.slice(1);
-      if (this.activityRegularizer !== undefined)
-        for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
-      for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
-      return output;
+    return named(this.name, () =>
+      withMask(tensors[0]!, context.mask, () => this.callMasked(tensors, context)),
+    );
+  }
+
+  /** Calls the layer and hands masks on to what it gives. */
+  private callMasked(inputs: readonly Tensor[], { training = false }: Partial<CallContext>): O {
+    const output = this.callAll(inputs, { training });
+    const outputs = partsOf<Tensor>(output, isTensor);
+    // No gradient passes through a mask.
+    const masks = stopRecording(() => this.computeMask(inputs));
+    [masks].flat().forEach((mask, i) => {
+      if (mask !== undefined && outputs[i] !== undefined) outputs[i].mask ??= mask;
     });
+    this.calledShape ??= outputs[0]?.shape.slice(1);
+    if (this.activityRegularizer !== undefined)
+      for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
+    for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
+    return output;
+  }
+
+  /** The mask of the output, or of each where there are several. Masks of inputs are their `mask`. */
+  protected computeMask(inputs: readonly Tensor[]): Tensor | undefined | readonly (Tensor | undefined)[] {
+    return this.supportsMasking ? inputs[0]!.mask : undefined;
   }
 
   /** Becomes a part of a model that is being described. */
@@ -270,9 +291,10 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   }
 
   /** Takes in a layer that this one is made of, under `name`; its weights count as this one's. */
-  protected addPart<L extends Layer>(name: string, part: L): L {
+  protected addPart<L extends Layer<Nested<Tensor>>>(name: string, part: L): L {
     part.nameIfUnnamed(`${this.name}/${name}`);
-    this.parts.push(part);
+    // What is asked of parts is the same for layers of one output and of several.
+    this.parts.push(part as unknown as Layer);
     return part;
   }
 
@@ -323,5 +345,17 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** Number of weights' elements. */
   countParams(): number {
     return this.weights.reduce((total, weight) => total + weight.size, 0);
+  }
+}
+
+/** Runs `body` while `x` carries the mask, if there is one. */
+function withMask<T>(x: Tensor, mask: Tensor | undefined, body: () => T): T {
+  if (mask === undefined) return body();
+  const own = x.mask;
+  x.mask = mask;
+  try {
+    return body();
+  } finally {
+    x.mask = own;
   }
 }

@@ -1,17 +1,20 @@
 // Layers of several inputs: Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot.
 import { describe, NablaError } from '../errors.ts';
 import { add as addOp, maximum as maximumOp, minimum as minimumOp, mul, sub } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
+import { cast, logicalOr, where } from '../ops/compare.ts';
+import { ones } from '../ops/creation.ts';
 import { matMul } from '../ops/linalg.ts';
 import { unitNormalize } from '../ops/normalize.ts';
 import { moveAxis } from '../ops/rearrange.ts';
-import { concat, reshape } from '../ops/shape.ts';
+import { concat, expandDims, reshape } from '../ops/shape.ts';
 import { broadcastShapes, normalizeAxis, type Shape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 
 /** A layer that joins several inputs into one output. Apply it to an array: `layers.add().apply([a, b])`. */
 export abstract class MergeLayer extends Layer {
+  override readonly supportsMasking: boolean = true;
+
   /** The shape of one output sample; throws where the inputs do not fit together. */
   protected abstract mergedShape(shapes: readonly Shape[]): number[];
 
@@ -29,12 +32,48 @@ export abstract class MergeLayer extends Layer {
     return this.mergedShape(shapes);
   }
 
+  /** A step counts where it counts in one of the inputs; all do where an input has no mask. */
+  protected override computeMask(xs: readonly Tensor[]): Tensor | undefined {
+    const masks = xs.flatMap(({ mask }) => (mask === undefined ? [] : [mask]));
+    return masks.length < xs.length ? undefined : masks.reduce((a, b) => logicalOr(a, b));
+  }
+
   protected override call(): Tensor {
     throw new NablaError(this.name, 'expected an array of tensors, got one');
   }
 }
 
 type Combine = (a: Tensor, b: Tensor) => Tensor;
+type MaskedMerge = (xs: readonly Tensor[]) => Tensor;
+
+/** The product where masked steps are no factors; 0 where no input counts. */
+const maskedProduct: MaskedMerge = (xs) => {
+  const factors = xs.map((x) => (x.mask === undefined ? x : where(expandDims(x.mask, -1), x, 1)));
+  const product = factors.reduce((a, b) => mul(a, b));
+  const masks = xs.flatMap(({ mask }) => (mask === undefined ? [] : [expandDims(mask, -1)]));
+  if (masks.length < xs.length) return product;
+  return where(
+    masks.reduce((a, b) => logicalOr(a, b)),
+    product,
+    0,
+  );
+};
+
+/** Joins where a step that is masked in one input is taken from the other. */
+const maskedExtreme =
+  (combine: Combine): MaskedMerge =>
+  (xs) => {
+    let joined = xs[0]!;
+    let counts = joined.mask && expandDims(joined.mask, -1);
+    for (const x of xs.slice(1)) {
+      const mask = x.mask && expandDims(x.mask, -1);
+      const next = mask === undefined ? x : where(mask, x, joined);
+      const former = counts === undefined ? joined : where(counts, joined, next);
+      counts = mask && counts && logicalOr(counts, mask);
+      joined = combine(former, next);
+    }
+    return joined;
+  };
 
 /** Joins inputs element by element, from the left. */
 export class ElementwiseMerge extends MergeLayer {
@@ -42,16 +81,19 @@ export class ElementwiseMerge extends MergeLayer {
   private readonly combine: Combine;
   private readonly averaged: boolean;
   private readonly inputs: number;
+  private readonly passes: MaskedMerge | undefined;
 
-  /** @internal `inputs`: the most it takes. */
+  /** @internal `inputs`: the most it takes; `passes`: how inputs are joined where steps are masked, if otherwise. */
   constructor(
     kind: string,
     combine: Combine,
     options: LayerOptions,
     averaged = false,
     inputs = Number.POSITIVE_INFINITY,
+    passes?: MaskedMerge,
   ) {
     super(options);
+    this.passes = passes;
     this.kind = kind;
     this.combine = combine;
     this.averaged = averaged;
@@ -66,6 +108,7 @@ export class ElementwiseMerge extends MergeLayer {
   }
 
   protected override callAll(xs: readonly Tensor[]): Tensor {
+    if (this.passes !== undefined && xs.some(({ mask }) => mask !== undefined)) return this.passes(xs);
     const joined = xs.reduce((a, b) => this.combine(a, b));
     return this.averaged ? mul(joined, 1 / xs.length) : joined;
   }
@@ -77,13 +120,16 @@ export const add = (options: LayerOptions = {}) => new ElementwiseMerge('add', a
 export const subtract = (options: LayerOptions = {}) =>
   new ElementwiseMerge('subtract', sub, options, false, 2);
 /** Multiplies its inputs element by element. */
-export const multiply = (options: LayerOptions = {}) => new ElementwiseMerge('multiply', mul, options);
+export const multiply = (options: LayerOptions = {}) =>
+  new ElementwiseMerge('multiply', mul, options, false, undefined, maskedProduct);
 /** The mean of its inputs. */
 export const average = (options: LayerOptions = {}) => new ElementwiseMerge('average', addOp, options, true);
 /** The largest of its inputs, element by element. */
-export const maximum = (options: LayerOptions = {}) => new ElementwiseMerge('maximum', maximumOp, options);
+export const maximum = (options: LayerOptions = {}) =>
+  new ElementwiseMerge('maximum', maximumOp, options, false, undefined, maskedExtreme(maximumOp));
 /** The smallest of its inputs, element by element. */
-export const minimum = (options: LayerOptions = {}) => new ElementwiseMerge('minimum', minimumOp, options);
+export const minimum = (options: LayerOptions = {}) =>
+  new ElementwiseMerge('minimum', minimumOp, options, false, undefined, maskedExtreme(minimumOp));
 
 /** Options of {@link concatenate}. */
 export interface ConcatenateOptions extends LayerOptions {
@@ -122,6 +168,18 @@ export class Concatenate extends MergeLayer {
     return first.map((dim, i) => (i === axis ? shapes.reduce((sum, shape) => sum + shape[i]!, 0) : dim));
   }
 
+  /** Along time, steps keep their masks; across features a step counts where it counts in one of the inputs. */
+  protected override computeMask(xs: readonly Tensor[]): Tensor | undefined {
+    const rank = xs.find(({ mask }) => mask !== undefined)?.mask?.rank;
+    if (rank === undefined) return undefined;
+    const axis = normalizeAxis(this.name, this.axis, xs[0]!.rank);
+    if (axis >= rank) return super.computeMask(xs);
+    return concat(
+      xs.map(({ mask, shape }) => mask ?? ones(shape.slice(0, rank), 'bool')),
+      axis,
+    );
+  }
+
   protected override callAll(xs: readonly Tensor[]): Tensor {
     return concat(xs, this.axis);
   }
@@ -147,6 +205,7 @@ export interface DotOptions extends LayerOptions {
 /** Scalar products of two inputs along a dimension of each. */
 export class Dot extends MergeLayer {
   readonly kind = 'dot';
+  override readonly supportsMasking = false;
   private readonly axes: readonly [number, number];
   private readonly normalize: boolean;
 
@@ -162,6 +221,10 @@ export class Dot extends MergeLayer {
         `bad axes, got ${describe(axes)}, expected one or two integers other than 0, the batch`,
       );
     }
+  }
+
+  protected override computeMask(): undefined {
+    return undefined;
   }
 
   /** The axes, counted from the front. */

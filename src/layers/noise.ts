@@ -17,6 +17,7 @@ function checkRate(name: string, rate: unknown): void {
 
 /** The base of layers that change nothing but numbers, and those only while fitting. */
 abstract class Noise extends Layer {
+  override readonly supportsMasking = true;
   override computeOutputShape(inputShape: Shape): number[] {
     return [...inputShape];
   }

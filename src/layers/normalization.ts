@@ -2,17 +2,19 @@
 import type { ConstraintLike } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
-import { add, mul } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
+import { add, div, mul, sub } from '../ops/arithmetic.ts';
+import { cast, where } from '../ops/compare.ts';
 import { MapBuilder } from '../ops/map.ts';
 import {
+  type BatchNormalized,
   batchNormalize,
   layerNormalize,
   normalizeWith,
   rmsNormalize,
   unitNormalize,
 } from '../ops/normalize.ts';
-import { reshape, transpose } from '../ops/shape.ts';
+import { sum, sumSquares } from '../ops/reduce.ts';
+import { expandDims, reshape, transpose } from '../ops/shape.ts';
 import type { RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -41,6 +43,9 @@ export interface AffineOptions extends LayerOptions {
   gammaConstraint?: ConstraintLike;
 }
 
+// Keras' epsilon: keeps a batch that is all padding from being divided by 0.
+const keras = 1e-7;
+
 function checkEpsilon(name: string, epsilon: unknown): void {
   if (typeof epsilon === 'number' && epsilon >= 0) return;
   throw new NablaError(name, `bad epsilon, got ${describe(epsilon)}, expected a number >= 0`);
@@ -60,6 +65,7 @@ function sameShapeOf(name: string, inputShape: Shape, builtShape: Shape | undefi
 
 /** The base of layers with `gamma` and `beta`. */
 abstract class Affine extends Layer {
+  override readonly supportsMasking = true;
   protected gamma: Variable<'float32'> | undefined;
   protected beta: Variable<'float32'> | undefined;
   protected readonly epsilon: number;
@@ -152,6 +158,7 @@ export interface RmsNormalizationOptions extends LayerOptions {
 /** Every sample's last dimension to mean square 1, times `scale`. (Zhang and Sennrich 2019.) */
 export class RmsNormalization extends Layer {
   readonly kind = 'rmsNormalization';
+  override readonly supportsMasking = true;
   private readonly epsilon: number;
   private factor!: Variable<'float32'>;
 
@@ -235,10 +242,30 @@ export class BatchNormalization extends Affine {
     if (!training || !this.trainable) {
       return normalizeWith(input, movingMean, movingVariance, gamma, beta, epsilon);
     }
-    const { out, mean, variance } = batchNormalize(input, gamma, beta, epsilon);
+    const { out, mean, variance } =
+      x.mask === undefined
+        ? batchNormalize(input, gamma, beta, epsilon)
+        : this.normalizeMasked(input, x.mask);
     movingMean.assign(this.moved(movingMean, mean));
     movingVariance.assign(this.moved(movingVariance, variance));
     return out;
+  }
+
+  /** As batchNormalize, with statistics of the steps that count. */
+  private normalizeMasked(x: Tensor, mask: Tensor): BatchNormalized {
+    if (mask.rank !== x.rank - 1) {
+      throw new NablaError(
+        this.name,
+        `the mask does not fit, got ${mask} for ${x}, expected one dimension less than the input`,
+      );
+    }
+    const counts = expandDims(mask, -1);
+    const axes = mask.shape.map((_, i) => i);
+    const total = add(sum(cast(mask, 'float32')), keras);
+    const mean = div(sum(where(counts, x, 0), axes), total);
+    const variance = div(sumSquares(where(counts, sub(x, mean), 0), axes), total);
+    const out = normalizeWith(x, mean, variance, this.gamma, this.beta, this.epsilon);
+    return { out, mean, variance };
   }
 
   private moved(average: Tensor, now: Tensor): Tensor {
@@ -335,6 +362,7 @@ export function instanceNormalization(options: AffineOptions = {}): GroupNormali
 /** Every sample's last dimension to length 1. */
 export class UnitNormalization extends Layer {
   readonly kind = 'unitNormalization';
+  override readonly supportsMasking = true;
 
   override computeOutputShape(inputShape: Shape): number[] {
     return sameShapeOf(this.name, inputShape, undefined);

@@ -59,6 +59,7 @@ export function permute(options: PermuteOptions): Permute {
 /** Its input, as it is. */
 export class Identity extends Layer {
   readonly kind: string = 'identity';
+  override readonly supportsMasking = true;
 
   override computeOutputShape(inputShape: Shape): number[] {
     return [...inputShape];

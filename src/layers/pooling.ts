@@ -1,6 +1,9 @@
 // Pooling layers: the largest number or the mean of each window, or of each whole channel.
+import { div, maximum } from '../ops/arithmetic.ts';
+import { cast, where } from '../ops/compare.ts';
 import { avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from '../ops/pool.ts';
-import { max, mean } from '../ops/reduce.ts';
+import { max, mean, sum } from '../ops/reduce.ts';
+import { expandDims } from '../ops/shape.ts';
 import { checkPadding, type Padding, type PerDimension, perDimension, windowsOver } from '../ops/window.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -85,8 +88,18 @@ export class GlobalPooling extends Layer {
 
   protected override call(x: Tensor): Tensor {
     const axes = Array.from({ length: this.rank }, (_, i) => i + 1);
+    if (x.mask !== undefined && this.statistic === 'average' && this.rank === 1) {
+      return maskedMean(x, x.mask, this.keepDims);
+    }
     return (this.statistic === 'max' ? max : mean)(x, axes, this.keepDims);
   }
+}
+
+/** The mean over the steps that count, 0 where none does. */
+function maskedMean(x: Tensor, mask: Tensor, keepDims: boolean): Tensor {
+  const counts = expandDims(mask, -1);
+  const steps = sum(cast(counts, 'float32'), 1, keepDims);
+  return div(sum(where(counts, x, 0), 1, keepDims), maximum(steps, 1));
 }
 
 /**
@@ -171,7 +184,7 @@ export function globalMaxPooling3d(options: GlobalPoolingOptions = {}): GlobalPo
 }
 
 /**
- * The mean of each channel of a sequence `[width, channels]`.
+ * The mean of each channel of a sequence `[width, channels]`, over the steps that a mask does not leave out.
  *
  * @example layers.globalAveragePooling1d()
  */

@@ -3,7 +3,7 @@ import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
 import { sinusoidalPositions } from '../ops/attention.ts';
-import { cast } from '../ops/compare.ts';
+import { cast, notEqual } from '../ops/compare.ts';
 import { gather } from '../ops/gather.ts';
 import { matMul } from '../ops/linalg.ts';
 import { slice } from '../ops/shape.ts';
@@ -33,6 +33,7 @@ export interface PositionEmbeddingOptions extends LayerOptions {
 /** Adds a learned vector to each position: samples `[time, width]`. */
 export class PositionEmbedding extends Layer {
   readonly kind = 'positionEmbedding';
+  override readonly supportsMasking = true;
   private readonly options: PositionEmbeddingOptions;
   private positions!: Variable<'float32'>;
 
@@ -90,6 +91,7 @@ export interface SinePositionEncodingOptions extends LayerOptions {
 /** Adds sines and cosines of the position: samples `[time, width]`. (Vaswani et al. 2017.) */
 export class SinePositionEncoding extends Layer {
   readonly kind = 'sinePositionEncoding';
+  override readonly supportsMasking = true;
   private readonly base: number;
 
   constructor(options: SinePositionEncodingOptions = {}) {
@@ -132,6 +134,8 @@ export interface TokenAndPositionEmbeddingOptions extends LayerOptions {
   sequenceLength: number;
   /** Width of the vectors. */
   embeddingDim: number;
+  /** Whether token 0 is padding, which the layers that follow leave out. Default false. */
+  maskZero?: boolean;
   /** Of both tables. Default `'randomUniform'`. */
   embeddingsInitializer?: InitializerLike;
 }
@@ -189,6 +193,10 @@ export class TokenAndPositionEmbedding extends Layer {
     return [inputShape[0]!, this.options.embeddingDim];
   }
 
+  protected override computeMask([x]: readonly Tensor[]): Tensor | undefined {
+    return this.options.maskZero ? notEqual(x!, 0) : undefined;
+  }
+
   protected override call(x: Tensor): Tensor {
     return add(gather(this.table, cast(x, 'int32')), firstRows(this.positions, x.shape[1]!));
   }
@@ -214,6 +222,7 @@ export interface TiedProjectionOptions extends LayerOptions {
 /** One number for each token, by the product with the vectors of an embedding, which learn from both. (Press and Wolf 2017.) */
 export class TiedProjection extends Layer {
   readonly kind = 'tiedProjection';
+  override readonly supportsMasking = true;
   private readonly embedding: TokenAndPositionEmbedding;
 
   constructor(options: TiedProjectionOptions) {

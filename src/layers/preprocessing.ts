@@ -23,6 +23,7 @@ export interface RescalingOptions extends LayerOptions {
 /** `x * scale + offset`. */
 export class Rescaling extends Layer {
   readonly kind = 'rescaling';
+  override readonly supportsMasking = true;
   private readonly scale: number | readonly number[];
   private readonly offset: number | readonly number[];
 

@@ -1,8 +1,9 @@
-// RandomRotation, RandomZoom, RandomTranslation: images turned, scaled and moved, each by its own chance.
+// RandomRotation, RandomZoom, RandomTranslation, RandomShear: images turned, scaled, moved and slanted, each by its own chance.
 import { describe, NablaError } from '../errors.ts';
 import { type AffineColumns, type AffineOptions, affineSample, checkAffine } from '../ops/affine.ts';
 import { add, mul, sub } from '../ops/arithmetic.ts';
-import { randomUniform } from '../ops/random.ts';
+import { cast } from '../ops/compare.ts';
+import { randomBernoulli, randomUniform } from '../ops/random.ts';
 import { cos, neg, sin } from '../ops/unary.ts';
 import type { Tensor } from '../tensor.ts';
 import type { LayerOptions } from './layer.ts';
@@ -38,7 +39,7 @@ abstract class RandomMove extends RandomImages {
     return affineSample(x, this.columns(batch, height, width), this.move);
   }
 
-  /** Where each output pixel is read. */
+  /** @internal Where each output pixel is read. */
   protected abstract columns(batch: number, height: number, width: number): AffineColumns;
 }
 
@@ -63,6 +64,7 @@ export class RandomRotation extends RandomMove {
     this.range = factorRange(this.name, 'factor', options.factor, [-1, 1]);
   }
 
+  /** @internal */
   protected override columns(batch: number, height: number, width: number): AffineColumns {
     const angle = mul(uniform(batch, this.range), 2 * Math.PI);
     const [c, s] = [cos(angle), sin(angle)];
@@ -111,6 +113,7 @@ export class RandomZoom extends RandomMove {
     throw new NablaError(this.name, `bad ${label}, got ${describe(factor)}, expected two numbers in (-1, 1]`);
   }
 
+  /** @internal */
   protected override columns(batch: number, height: number, width: number): AffineColumns {
     const zoom = (limits: readonly [number, number]) => add(uniform(batch, limits), 1);
     const down = zoom(this.rows);
@@ -150,6 +153,7 @@ export class RandomTranslation extends RandomMove {
     this.right = factorRange(this.name, 'widthFactor', options.widthFactor, [-1, 1]);
   }
 
+  /** @internal */
   protected override columns(batch: number, height: number, width: number): AffineColumns {
     const a2 = mul(uniform(batch, this.right), -width);
     return [1, 0, a2, 0, 1, mul(uniform(batch, this.down), -height)];
@@ -163,4 +167,54 @@ export class RandomTranslation extends RandomMove {
  */
 export function randomTranslation(options: RandomTranslationOptions): RandomTranslation {
   return new RandomTranslation(options);
+}
+
+/** Options of {@link randomShear}. */
+export interface RandomShearOptions extends RandomMoveOptions {
+  /**
+   * How far rows are moved for each row further down, in [0, 1]: up to one number, or between two, to
+   * either side. Default 0.
+   */
+  xFactor?: Factor;
+  /** How far columns are moved for each column further right. Default 0. */
+  yFactor?: Factor;
+}
+
+/** Images slanted. */
+export class RandomShear extends RandomMove {
+  readonly kind = 'randomShear';
+  private readonly across: readonly [number, number];
+  private readonly down: readonly [number, number];
+
+  constructor(options: RandomShearOptions) {
+    super(options);
+    this.checkMove();
+    this.across = this.limits('xFactor', options.xFactor ?? 0);
+    this.down = this.limits('yFactor', options.yFactor ?? 0);
+  }
+
+  private limits(label: string, factor: Factor): [number, number] {
+    const range = factorRange(this.name, label, factor, [-1, 1]);
+    const given = typeof factor === 'number' ? factor : range[0];
+    if (given >= 0) return range;
+    throw new NablaError(
+      this.name,
+      `bad ${label}, got ${describe(factor)}, expected a number or two numbers in [0, 1]`,
+    );
+  }
+
+  /** @internal */
+  protected override columns(batch: number): AffineColumns {
+    const side = sub(mul(cast(randomBernoulli([batch]), 'float32'), 2), 1);
+    return [1, mul(uniform(batch, this.across), side), 0, mul(uniform(batch, this.down), side), 1, 0];
+  }
+}
+
+/**
+ * Slants each image while fitting, to either side.
+ *
+ * @example layers.randomShear({ xFactor: 0.2, inputShape: [28, 28, 1] })
+ */
+export function randomShear(options: RandomShearOptions): RandomShear {
+  return new RandomShear(options);
 }

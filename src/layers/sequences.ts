@@ -1,11 +1,10 @@
-// Layers about sequences: RepeatVector, TimeDistributed, Bidirectional.
+// Layers about sequences: RepeatVector, TimeDistributed.
 import { describe, NablaError } from '../errors.ts';
-import { add, mul } from '../ops/arithmetic.ts';
-import { broadcastTo, concat, reshape } from '../ops/shape.ts';
+import { any } from '../ops/reduce.ts';
+import { broadcastTo, reshape } from '../ops/shape.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { type CallContext, Layer, type LayerOptions } from './layer.ts';
-import { Recurrent } from './recurrent.ts';
 
 /** Options of {@link repeatVector}. */
 export interface RepeatVectorOptions extends LayerOptions {
@@ -60,6 +59,7 @@ export interface TimeDistributedOptions extends LayerOptions {
 /** One layer at every step: `[time, ...]` gives `[time, ...output of the layer]`. */
 export class TimeDistributed extends Layer {
   readonly kind = 'timeDistributed';
+  override readonly supportsMasking = true;
   private readonly layer: Layer;
 
   constructor(options: TimeDistributedOptions) {
@@ -78,10 +78,26 @@ export class TimeDistributed extends Layer {
     return [inputShape[0]!, ...this.layer.computeOutputShape(inputShape.slice(1))];
   }
 
+  /** A step counts where anything in it does. */
+  protected override computeMask([x]: readonly Tensor[]): Tensor | undefined {
+    const mask = x?.mask;
+    if (mask === undefined || mask.rank <= 2) return mask;
+    return any(reshape(mask, [mask.shape[0]!, mask.shape[1]!, -1]), 2);
+  }
+
   protected override call(x: Tensor, context: CallContext): Tensor {
     const [batch, time, ...sample] = x.shape as [number, number, ...number[]];
-    const y = this.layer.apply(reshape(x, [batch * time, ...sample]), context);
-    return reshape(y, [batch, time, ...y.shape.slice(1)]);
+    const steps = reshape(x, [batch * time, ...sample]);
+    // A mask of what is inside a step is the layer's own to see.
+    if (x.mask !== undefined && x.mask.rank > 2) {
+      steps.mask = reshape(x.mask, [batch * time, ...x.mask.shape.slice(2)]);
+    }
+    const y = this.layer.apply(steps, context);
+    const out = reshape(y, [batch, time, ...y.shape.slice(1)]);
+    if (y.mask !== undefined && y.mask.rank > 1) {
+      out.mask = reshape(y.mask, [batch, time, ...y.mask.shape.slice(1)]);
+    }
+    return out;
   }
 }
 
@@ -92,73 +108,6 @@ export class TimeDistributed extends Layer {
  */
 export function timeDistributed(options: TimeDistributedOptions): TimeDistributed {
   return new TimeDistributed(options);
-}
-
-const merges = {
-  concat: (a: Tensor, b: Tensor) => concat([a, b], -1),
-  sum: (a: Tensor, b: Tensor) => add(a, b),
-  mul: (a: Tensor, b: Tensor) => mul(a, b),
-  ave: (a: Tensor, b: Tensor) => mul(add(a, b), 0.5),
-};
-
-/** Options of {@link bidirectional}. */
-export interface BidirectionalOptions extends LayerOptions {
-  /** A recurrent layer that goes forwards; a second one like it goes backwards. */
-  layer: Recurrent;
-  /** How the outputs of both are joined. Default `'concat'`, along the last dimension. */
-  mergeMode?: keyof typeof merges;
-}
-
-/** Two recurrent layers over one sequence, from either end (Schuster and Paliwal 1997). */
-export class Bidirectional extends Layer {
-  readonly kind = 'bidirectional';
-  private readonly forward: Recurrent;
-  private readonly backward: Recurrent;
-  private readonly merge: keyof typeof merges;
-
-  constructor(options: BidirectionalOptions) {
-    super(options);
-    const { layer, mergeMode = 'concat' } = options;
-    if (!(layer instanceof Recurrent)) {
-      throw new NablaError(
-        this.name,
-        `expected a recurrent layer, got ${describe(layer)}; use layers.lstm()`,
-      );
-    }
-    if (!Object.hasOwn(merges, mergeMode)) {
-      throw new NablaError(
-        this.name,
-        `bad mergeMode, got ${describe(mergeMode)}, expected one of ${Object.keys(merges).join(', ')}`,
-      );
-    }
-    this.forward = layer;
-    this.merge = mergeMode;
-    const goBackwards = !(layer.options.goBackwards ?? false);
-    this.backward = layer.variant({ name: undefined, inputShape: undefined, goBackwards, keepOrder: true });
-  }
-
-  protected override build(inputShape: Shape): void {
-    this.addPart('forward', this.forward).ensureBuilt(inputShape);
-    this.addPart('backward', this.backward).ensureBuilt(inputShape);
-  }
-
-  override computeOutputShape(inputShape: Shape): number[] {
-    const shape = this.forward.computeOutputShape(inputShape);
-    return this.merge === 'concat' ? [...shape.slice(0, -1), 2 * shape.at(-1)!] : shape;
-  }
-
-  protected override call(x: Tensor, context: CallContext): Tensor {
-    return merges[this.merge](this.forward.apply(x, context), this.backward.apply(x, context));
-  }
-}
-
-/**
- * Runs a recurrent layer and one like it from the other end, and joins what they give.
- *
- * @example layers.bidirectional({ layer: layers.lstm({ units: 32 }) })
- */
-export function bidirectional(options: BidirectionalOptions): Bidirectional {
-  return new Bidirectional(options);
 }
 
 function checkLayer(where: string, layer: Layer): Layer {

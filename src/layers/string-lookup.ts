@@ -41,6 +41,7 @@ export function unknownIndex(where: string, token: string, vocabulary: Vocabular
 
 /** The base of lookups of text: a vocabulary that is given or learned. */
 abstract class StringVocabulary extends TextLayer {
+  /** @internal */
   protected readonly vocabulary: Vocabulary<string>;
 
   constructor(kind: string, own: StringLookupOptions) {

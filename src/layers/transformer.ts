@@ -47,6 +47,7 @@ export interface TransformerBlockOptions extends LayerOptions {
 /** `x + attention(norm(x))`, then `x + network(norm(x))`; samples `[time, width]`. (Vaswani et al. 2017; Radford et al. 2019.) */
 export class TransformerBlock extends Layer {
   readonly kind = 'transformerBlock';
+  override readonly supportsMasking = true;
   private readonly options: TransformerBlockOptions;
   private attention!: MultiHeadAttention;
   private attentionNorm!: Layer;
@@ -128,7 +129,7 @@ export class TransformerBlock extends Layer {
     const network = (y: Tensor) => this.narrow.apply(this.widen.apply(y, context), context);
     const attended = this.around(
       cast(x, 'float32'),
-      (y) => this.attention.apply(y, context),
+      (y) => this.attention.apply(y, x.mask === undefined ? context : { ...context, mask: x.mask }),
       this.attentionNorm,
       context,
     );

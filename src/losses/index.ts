@@ -4,6 +4,7 @@ export {
   categoricalCrossentropy,
   sparseCategoricalCrossentropy,
 } from './crossentropy.ts';
+export { ctc } from './ctc.ts';
 export {
   type BinaryFocalOptions,
   binaryFocalCrossentropy,
@@ -32,3 +33,9 @@ export {
   meanSquaredLogarithmicError,
   poisson,
 } from './regression.ts';
+export {
+  type TripletMarginOptions,
+  type TripletSemiHardOptions,
+  tripletMargin,
+  tripletSemiHard,
+} from './triplet.ts';

@@ -1,7 +1,7 @@
 // What losses share: their form, how labels are brought to the predictions' shape, and the mean over a sample.
 import { NablaError } from '../errors.ts';
+import { meanOfSample } from '../masks.ts';
 import { cast } from '../ops/compare.ts';
-import { mean } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
 import { recorded } from '../saving/recorded.ts';
 import { sameShape, showShape } from '../shape.ts';
@@ -46,11 +46,8 @@ export function align(where: string, yTrue: Tensor, yPred: Tensor): [Tensor, Ten
   );
 }
 
-/** The mean over all dimensions but the batch. */
-export function perSample(x: Tensor): Tensor {
-  if (x.rank <= 1) return x;
-  return mean(reshape(x, [x.shape[0]!, x.size / Math.max(1, x.shape[0]!)]), 1);
-}
+/** The mean over all dimensions but the batch, without the steps that the predictions' mask leaves out. */
+export const perSample = meanOfSample;
 
 /** Throws unless it is a share below 1. */
 export function checkSmoothing(where: string, smoothing: number): void {

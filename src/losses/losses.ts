@@ -6,6 +6,7 @@ import {
   categoricalCrossentropy,
   sparseCategoricalCrossentropy,
 } from './crossentropy.ts';
+import { ctc } from './ctc.ts';
 import { binaryFocalCrossentropy, categoricalFocalCrossentropy } from './focal.ts';
 import { categoricalHinge, hinge, squaredHinge } from './hinge.ts';
 import type { Loss, LossFunction } from './loss.ts';
@@ -21,6 +22,8 @@ import {
   meanSquaredLogarithmicError,
   poisson,
 } from './regression.ts';
+
+import { tripletMargin, tripletSemiHard } from './triplet.ts';
 
 export type { CrossentropyOptions, Loss, LossFunction, SmoothableOptions } from './loss.ts';
 
@@ -44,6 +47,9 @@ const factories = {
   categoricalFocalCrossentropy,
   dice,
   tversky,
+  ctc,
+  tripletMargin,
+  tripletSemiHard,
 } satisfies Record<string, () => Loss>;
 
 /** Names of losses, in camelCase; Keras' snake_case and short forms are accepted too. */

@@ -8,6 +8,7 @@ import { concat, reshape, slice, stack } from '../ops/shape.ts';
 import { abs, ceil, clip, sigmoid } from '../ops/unary.ts';
 import { recorded } from '../saving/recorded.ts';
 import type { Tensor } from '../tensor.ts';
+import { fScore } from './f-score.ts';
 import { alignLabels, ratio, type StreamingMetric } from './metric.ts';
 
 const epsilon = 1e-7;
@@ -30,8 +31,13 @@ export interface ConfusionOptions {
   classId?: number;
 }
 
-/** Labels as 0 and 1, and predictions, of one class where one is asked for. */
-function chosen(name: string, classId: number | undefined, yTrue: Tensor, yPred: Tensor): [Tensor, Tensor] {
+/** @internal Labels as 0 and 1, and predictions, of one class where one is asked for. */
+export function chosen(
+  name: string,
+  classId: number | undefined,
+  yTrue: Tensor,
+  yPred: Tensor,
+): [Tensor, Tensor] {
   const labels = cast(notEqual(alignLabels(name, yTrue, yPred), 0), 'float32');
   if (classId === undefined) return [labels, yPred];
   const classes = yPred.shape.at(-1)!;
@@ -43,11 +49,16 @@ function chosen(name: string, classId: number | undefined, yTrue: Tensor, yPred:
   return [slice(labels, begin, size), slice(yPred, begin, size)];
 }
 
-/** True positives, what was said to be positive, what is positive. */
-function positives(name: string, options: ConfusionOptions): StreamingMetric['update'] {
-  const { threshold = 0.5, classId } = options;
+/** @internal Throws unless the options make sense. */
+export function checkConfusion(name: string, { threshold = 0.5, classId }: ConfusionOptions): void {
   checkShare(name, 'threshold', threshold);
   if (classId !== undefined) checkCount(name, 'classId', classId, 0);
+}
+
+/** True positives, what was said to be positive, what is positive. */
+function positives(name: string, options: ConfusionOptions): StreamingMetric['update'] {
+  checkConfusion(name, options);
+  const { threshold = 0.5, classId } = options;
   return (yTrue, yPred) => {
     const [labels, predictions] = chosen(name, classId, yTrue, yPred);
     const said = cast(greater(predictions, threshold), 'float32');
@@ -106,21 +117,7 @@ export function f1Score(options: F1Options = {}): StreamingMetric {
       const answers = cast(said(reshape(yPred, rows)), 'float32');
       return concat([sum(mul(answers, labels), 0), sum(answers, 0), sum(labels, 0)], 0);
     },
-    result: (sums) => {
-      const classes = sums.length / 3;
-      const part = (i: number) => [...sums.subarray(i * classes, (i + 1) * classes)];
-      const total = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
-      const score = (hits: number, answers: number, labels: number) => {
-        const p = hits / (answers + epsilon);
-        const r = hits / (labels + epsilon);
-        return (2 * p * r) / (p + r + epsilon);
-      };
-      const [hits, answers, labels] = [part(0), part(1), part(2)];
-      if (average === 'micro') return score(total(hits), total(answers), total(labels));
-      const scores = hits.map((hit, i) => score(hit, answers[i]!, labels[i]!));
-      if (average === 'macro') return total(scores) / classes;
-      return total(scores.map((value, i) => value * labels[i]!)) / (total(labels) + epsilon);
-    },
+    result: (sums) => fScore(sums, average, 1),
   });
 }
 

@@ -15,6 +15,8 @@ export {
   sensitivityAtSpecificity,
   specificityAtSensitivity,
 } from './confusion.ts';
+export { falseNegatives, falsePositives, trueNegatives, truePositives } from './counts.ts';
+export { type FBetaOptions, fBetaScore } from './f-score.ts';
 export {
   type AnyMetric,
   accuracy,
@@ -30,6 +32,30 @@ export {
   topKCategoricalAccuracy,
 } from './metrics.ts';
 export {
+  binaryCrossentropy,
+  categoricalCrossentropy,
+  categoricalHinge,
+  hinge,
+  klDivergence,
+  logCosh,
+  meanAbsoluteError,
+  meanAbsolutePercentageError,
+  meanSquaredError,
+  meanSquaredLogarithmicError,
+  poisson,
+  sparseCategoricalCrossentropy,
+  squaredHinge,
+} from './of-losses.ts';
+export {
+  type BinaryIoUOptions,
+  binaryIoU,
+  type IoUOptions,
+  iou,
+  oneHotIoU,
+  oneHotMeanIoU,
+} from './overlap.ts';
+export {
+  concordanceCorrelation,
   cosineSimilarity,
   type PerplexityOptions,
   pearsonCorrelation,

@@ -1,7 +1,7 @@
 // What metrics share: their two forms, a number a sample or sums over an epoch, and the helpers of both.
 import { NablaError } from '../errors.ts';
+import { meanOfSample } from '../masks.ts';
 import { cast } from '../ops/compare.ts';
-import { mean } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -35,11 +35,9 @@ export function isStreaming(metric: AnyMetric): metric is StreamingMetric {
   return 'update' in metric;
 }
 
-/** The mean of each sample's numbers, float32. */
+/** The mean of each sample's numbers, float32, without the steps that the predictions' mask leaves out. */
 export function perSample(x: Tensor): Tensor {
-  const numbers = cast(x, 'float32');
-  if (numbers.rank <= 1) return numbers;
-  return mean(reshape(numbers, [numbers.shape[0]!, numbers.size / Math.max(1, numbers.shape[0]!)]), 1);
+  return meanOfSample(cast(x, 'float32'));
 }
 
 /** Labels as float32 in the predictions' shape. */

@@ -1,6 +1,6 @@
 // Accuracies, and metrics by name.
 import { describe, NablaError } from '../errors.ts';
-import { getLoss, type LossName, lossAliases } from '../losses/losses.ts';
+import { lossAliases } from '../losses/losses.ts';
 import { resolveName } from '../names.ts';
 import { cast, equal, less, logicalAnd, where } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
@@ -11,6 +11,8 @@ import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
 import { auc, f1Score, precision, recall } from './confusion.ts';
+import { falseNegatives, falsePositives, trueNegatives, truePositives } from './counts.ts';
+import { fBetaScore } from './f-score.ts';
 import {
   type AnyMetric,
   alignLabels,
@@ -19,7 +21,10 @@ import {
   type MetricFunction,
   perSample,
 } from './metric.ts';
+import * as ofLosses from './of-losses.ts';
+import { binaryIoU } from './overlap.ts';
 import {
+  concordanceCorrelation,
   cosineSimilarity,
   pearsonCorrelation,
   perplexity,
@@ -128,39 +133,42 @@ export function sparseTopKCategoricalAccuracy(k = 5): Metric {
   });
 }
 
-function ofLoss(name: LossName): () => Metric {
-  return () => ({ name, call: getLoss(name, name).call });
-}
-
 const factories = {
   accuracy,
   binaryAccuracy: () => binaryAccuracy(),
   categoricalAccuracy,
   sparseCategoricalAccuracy,
-  binaryCrossentropy: ofLoss('binaryCrossentropy'),
-  categoricalCrossentropy: ofLoss('categoricalCrossentropy'),
-  sparseCategoricalCrossentropy: ofLoss('sparseCategoricalCrossentropy'),
-  meanSquaredError: ofLoss('meanSquaredError'),
-  meanAbsoluteError: ofLoss('meanAbsoluteError'),
-  meanAbsolutePercentageError: ofLoss('meanAbsolutePercentageError'),
-  meanSquaredLogarithmicError: ofLoss('meanSquaredLogarithmicError'),
-  logCosh: ofLoss('logCosh'),
-  poisson: ofLoss('poisson'),
-  klDivergence: ofLoss('klDivergence'),
-  hinge: ofLoss('hinge'),
-  squaredHinge: ofLoss('squaredHinge'),
-  categoricalHinge: ofLoss('categoricalHinge'),
+  binaryCrossentropy: () => ofLosses.binaryCrossentropy(),
+  categoricalCrossentropy: () => ofLosses.categoricalCrossentropy(),
+  sparseCategoricalCrossentropy: () => ofLosses.sparseCategoricalCrossentropy(),
+  meanSquaredError: () => ofLosses.meanSquaredError(),
+  meanAbsoluteError: () => ofLosses.meanAbsoluteError(),
+  meanAbsolutePercentageError: () => ofLosses.meanAbsolutePercentageError(),
+  meanSquaredLogarithmicError: () => ofLosses.meanSquaredLogarithmicError(),
+  logCosh: () => ofLosses.logCosh(),
+  poisson: () => ofLosses.poisson(),
+  klDivergence: () => ofLosses.klDivergence(),
+  hinge: () => ofLosses.hinge(),
+  squaredHinge: () => ofLosses.squaredHinge(),
+  categoricalHinge: () => ofLosses.categoricalHinge(),
   topKCategoricalAccuracy: () => topKCategoricalAccuracy(),
   sparseTopKCategoricalAccuracy: () => sparseTopKCategoricalAccuracy(),
   cosineSimilarity,
   pearsonCorrelation,
+  concordanceCorrelation,
   rootMeanSquaredError,
   r2Score,
   perplexity,
   precision,
   recall,
   f1Score,
+  fBetaScore,
   auc,
+  truePositives,
+  trueNegatives,
+  falsePositives,
+  falseNegatives,
+  binaryIoU,
 } satisfies Record<string, () => AnyMetric>;
 
 /** Names of metrics, in camelCase; Keras' snake_case and short forms are accepted too. */

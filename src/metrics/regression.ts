@@ -1,9 +1,9 @@
 // Metrics of numbers rather than classes, and perplexity.
 import { sparseCategoricalCrossentropy } from '../losses/crossentropy.ts';
 import { rowCosine } from '../losses/regression.ts';
-import { div, mul, squaredDifference, sub } from '../ops/arithmetic.ts';
+import { add, div, mul, squaredDifference, sub } from '../ops/arithmetic.ts';
 import { fill } from '../ops/creation.ts';
-import { mean, std, sum } from '../ops/reduce.ts';
+import { mean, std, sum, variance } from '../ops/reduce.ts';
 import { concat, reshape } from '../ops/shape.ts';
 import { square } from '../ops/unary.ts';
 import { recorded } from '../saving/recorded.ts';
@@ -38,6 +38,21 @@ export function pearsonCorrelation(): Metric {
     name,
     call: (yTrue, yPred) =>
       perSample(mean(mul(standard(alignLabels(name, yTrue, yPred)), standard(yPred)), -1)),
+  });
+}
+
+/** Lin's concordance correlation (1989) between the rows of labels and predictions, averaged over the rows: Pearson's, less for what is shifted or scaled. */
+export function concordanceCorrelation(): Metric {
+  const name = 'concordanceCorrelation';
+  return recorded('metrics', name, [], {
+    name,
+    call: (yTrue, yPred) => {
+      const labels = alignLabels(name, yTrue, yPred);
+      const [a, b] = [mean(labels, -1, true), mean(yPred, -1, true)];
+      const together = mean(mul(sub(labels, a), sub(yPred, b)), -1);
+      const spread = add(add(variance(labels, -1), variance(yPred, -1)), mean(squaredDifference(a, b), -1));
+      return perSample(div(mul(together, 2), add(spread, 1e-7)));
+    },
   });
 }
 

@@ -1,8 +1,6 @@
 // Flat memory of training: weights side by side in arenas, and what training keeps beside them: counters, the log of steps, sums of metrics.
-import { dtypeBytes } from '../dtype.ts';
 import { type Engine, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
-import { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 
 // Every weight starts on a cache line: vectors never straddle two weights' lines.
@@ -14,17 +12,6 @@ export const counterIndex = { step: 0, cursor: 1, logRow: 2 } as const;
 /** Steps of which the log holds the numbers. */
 export const logRows = 4096;
 
-/** A view of a storage as a tensor, for ops. */
-export function viewOf<D extends 'float32' | 'int32'>(
-  storage: Storage,
-  dtype: D,
-  size: number,
-  offset = 0,
-): Tensor<D> {
-  const byteOffset = offset * dtypeBytes[dtype];
-  return new Tensor<D>([size], dtype, { kind: 'memory', storage, byteOffset }).keep();
-}
-
 /** Memory that the caller releases. */
 export function held(engine: Engine, bytes: number, label: string): Storage {
   const storage = new Storage(engine, bytes, label);
@@ -32,9 +19,14 @@ export function held(engine: Engine, bytes: number, label: string): Storage {
   return storage;
 }
 
+/** The elements that so many numbers take up in a flat range. */
+export function roomFor(size: number): number {
+  return Math.ceil(size / alignment) * alignment;
+}
+
 /** The elements that a weight takes up in an arena. */
 export function roomOf(variable: Variable): number {
-  return Math.ceil(variable.size / alignment) * alignment;
+  return roomFor(variable.size);
 }
 
 const arenas = new WeakSet<Storage>();
@@ -47,6 +39,7 @@ export function settle(
   engine: Engine,
   weights: readonly Variable<'float32'>[],
   trained: ReadonlySet<Variable>,
+  groupOf: (weight: Variable) => string = () => '',
 ): void {
   const homeless = weights.filter((weight) => {
     const { storage } = weight.memory('fit');
@@ -54,7 +47,10 @@ export function settle(
   });
   if (homeless.length === 0) return;
   const rank = (weight: Variable) => (trained.has(weight) ? 0 : weight.trainable ? 1 : 2);
-  const ordered = homeless.toSorted((a, b) => rank(a) - rank(b));
+  // Weights that are updated alike lie side by side.
+  const groups = [...new Set(homeless.map(groupOf))];
+  const place = (weight: Variable) => rank(weight) * groups.length + groups.indexOf(groupOf(weight));
+  const ordered = homeless.toSorted((a, b) => place(a) - place(b));
   const total = ordered.reduce((sum, weight) => sum + roomOf(weight), 0);
   const storage = held(engine, total * 4, 'parameters');
   arenas.add(storage);

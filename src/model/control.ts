@@ -1,13 +1,13 @@
 // What callbacks are given while fit runs: the model, where training stands, and the ways to change its course.
 import { NablaError } from '../errors.ts';
 import type { Nested } from '../nested.ts';
-import { generatorState, hostRandom } from '../ops/random.ts';
 import type { PhiloxState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, FitControl } from './callbacks.ts';
 import type { FitOptions } from './fit.ts';
 import type { DataPosition, FitPosition } from './history.ts';
 import type { Model } from './model.ts';
+import type { Trainer } from './trainer.ts';
 
 /** The control with what only fit may change. */
 export interface Control extends FitControl {
@@ -18,7 +18,7 @@ export interface Control extends FitControl {
 }
 
 /** The control of a fit that is to begin. */
-export function makeControl(model: Model<Nested<Tensor>>, options: FitOptions): Control {
+export function makeControl(model: Model<Nested<Tensor>>, trainer: Trainer, options: FitOptions): Control {
   const { optimizer } = model.compiled('fit');
   const { resume, epochs = 1, initialEpoch = 0 } = options;
   return {
@@ -27,7 +27,7 @@ export function makeControl(model: Model<Nested<Tensor>>, options: FitOptions): 
     resume,
     at: resume ?? { epoch: initialEpoch, step: 0 },
     get position() {
-      const states = randomStates();
+      const states = trainer.random.capture();
       return { ...states, ...this.at };
     },
     get iterations() {
@@ -70,9 +70,4 @@ export function stepsToStop({ iterations }: FitControl, callbacks: readonly Call
     everySteps === undefined ? Number.POSITIVE_INFINITY : everySteps - (iterations % everySteps),
   );
   return Math.min(...wanted, Number.POSITIVE_INFINITY);
-}
-
-/** The state of both generators. */
-export function randomStates(): { shuffle: PhiloxState; random: readonly number[] } {
-  return { shuffle: hostRandom().state, random: [...generatorState().dataSync()] };
 }

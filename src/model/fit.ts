@@ -3,10 +3,9 @@ import { Dataset } from '../data/dataset.ts';
 import { describe, NablaError } from '../errors.ts';
 import { isRecord, type Nested } from '../nested.ts';
 import { fromArray } from '../ops/creation.ts';
-import { generatorState, hostRandom, restoreHostRandom } from '../ops/random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback } from './callbacks.ts';
-import { type Control, makeControl, randomStates, stepsToStop } from './control.ts';
+import { type Control, makeControl, stepsToStop } from './control.ts';
 import type { Feed } from './feed.ts';
 import { checkDataPosition, evaluateFeed, openFeeds } from './feeding.ts';
 import { type FitPosition, History, type Logs } from './history.ts';
@@ -53,7 +52,7 @@ export interface FitOptions {
   /** Ends the fit after the step that it is in; `history.stopped` then says where. */
   signal?: AbortSignal;
   /** Goes on where a former fit was stopped: its `history.stopped`. The loss of that epoch is then the mean over the steps left. */
-  resume?: FitPosition;
+  resume?: FitPosition | undefined;
 }
 
 /** What evaluate takes beside samples and labels. */
@@ -96,7 +95,7 @@ export async function runFit(
   const feed = feeds.train;
   try {
     const plain = feed?.data ?? model.takeData(where, taken, { x: x as ModelData, y }, true);
-    warnUnnormalised(plain.x);
+    warnUnnormalised(plain.x, model.layers);
     const trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
     const { length } = plain.x[0]!;
@@ -117,7 +116,7 @@ export async function runFit(
       };
       if (table) taken.own({ dispose: () => table.order.storage.release() });
       const validation = feeds.validation ?? table;
-      const control = makeControl(model, options);
+      const control = makeControl(model, trainer, options);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
       const indices = ascending(kept);
@@ -252,9 +251,11 @@ async function runEpochs(session: Session): Promise<History> {
     history.stopped = {
       epoch: reached,
       step: 0,
-      ...randomStates(),
+      ...session.trainer.random.capture(),
       ...(session.feed && { data: session.feed.positionAt(reached) }),
     };
+  // A fit that was stopped by a signal may go on later, with the weights as they are.
+  if (!options.signal?.aborted) session.trainer.useAverage();
   for (const callback of callbacks) await callback.onTrainEnd?.(logs, control);
   history.seconds = (performance.now() - began) / 1000;
   reporter.end();
@@ -273,12 +274,12 @@ async function runEpoch(
     const steps = feed ? (stepsPerEpoch ?? feed.size) : Math.ceil(indices.length / batchSize);
     checkResume(`${session.model.name}.fit`, resume, steps ?? Number.POSITIVE_INFINITY);
     if (feed) checkDataPosition(`${session.model.name}.fit`, resume);
-    restoreRandom(resume);
+    trainer.random.restore(resume);
   }
   if (feed) await (resume?.data ? feed.seek(resume.data) : feed.next(epoch));
-  const shuffleState = hostRandom().state;
+  const shuffleState = trainer.random.shuffle.state;
   const sequence = indices.slice();
-  if (shuffle && !feed) hostRandom().shuffle(sequence);
+  if (shuffle && !feed) trainer.random.shuffle.shuffle(sequence);
   const order = trainer.orderOf(sequence, Math.min(batchSize, indices.length));
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
@@ -337,7 +338,7 @@ async function runEpoch(
     );
   } else if (completed < (total ?? Number.POSITIVE_INFINITY) && interrupted) {
     if (options.signal?.aborted) {
-      const states = { ...randomStates(), shuffle: shuffleState };
+      const states = { ...trainer.random.capture(), shuffle: shuffleState };
       history.stopped = { epoch, step: completed, ...states, ...(feed && { data: feed.position }) };
     }
     reporter.breakOff(completed);
@@ -365,10 +366,4 @@ function checkResume(where: string, resume: FitPosition, steps: number): void {
     `bad resume, got step ${step} of epoch ${epoch}, expected a step in [0, ${steps}]; ` +
       "pass a former fit's history.stopped, with the same data and batchSize",
   );
-}
-
-function restoreRandom({ shuffle, random }: FitPosition): void {
-  restoreHostRandom(shuffle);
-  const { storage, byteOffset } = generatorState().memory('resume');
-  storage.engine.backend.write(storage.handle, byteOffset, Int32Array.from(random));
 }

@@ -1,8 +1,11 @@
 // Parameter groups: the weights that one optimizer changes, with its state, its count of steps and its learning rates in backend memory.
 import type { Bound, Engine, Storage } from '../engine.ts';
-import type { Optimizer } from '../optimizers/optimizers.ts';
+import { ComposedOptimizer } from '../optimizers/composed.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { FlatOptimizer } from '../optimizers/optimizers.ts';
+import { type Shape, sizeOf } from '../shape.ts';
 import type { Variable } from '../variable.ts';
-import { held, logRows, roomOf } from './arena.ts';
+import { held, logRows, roomFor, roomOf } from './arena.ts';
 
 /** Where a weight's gradient and state lie in the flat ranges, in elements. */
 export interface Segment {
@@ -10,8 +13,17 @@ export interface Segment {
   readonly offset: number;
 }
 
-/** Weights that lie in a row, and where their gradients and states do, in elements. */
+/** Where a state of a weight lies in the range of a composed optimizer's states, in elements. */
+export interface StatePlace {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly offset: number;
+}
+
+/** Weights that lie in a row and are updated alike, and where their gradients and states do, in elements. */
 export interface Stretch {
+  /** The first of them. */
+  readonly variable: Variable<'float32'>;
   readonly storage: Storage;
   readonly start: number;
   readonly offset: number;
@@ -22,8 +34,8 @@ export interface Stretch {
 export interface OptimizerState {
   /** Steps taken. */
   readonly step: number;
-  /** Its up to three numbers a weight's element; undefined where the optimizer does not use one. */
-  readonly states: ReadonlyMap<Variable, readonly (Float32Array | undefined)[]>;
+  /** What is kept for a weight, in one order always: states, gathered gradients, average. */
+  readonly states: ReadonlyMap<Variable, readonly Float32Array[]>;
 }
 
 /** The weights that an optimizer changes. They lie in arenas already; gradients and states are the group's own. */
@@ -33,7 +45,13 @@ export class ParameterGroup {
   readonly stretches: readonly Stretch[];
   /** Elements of the gradients and of each state. */
   readonly size: number;
+  /** Those of a flat optimizer: its three ranges; those of a composed one: all in one, by {@link stateLayout}. */
   readonly states: readonly (Storage | undefined)[];
+  readonly stateLayout: ReadonlyMap<Variable, readonly StatePlace[]>;
+  /** The gradients of steps that have not changed the weights yet. */
+  readonly accumulated: Storage | undefined;
+  /** The exponential moving average of the weights. */
+  readonly average: Storage | undefined;
   /** int32 `[1]`: steps taken. */
   readonly counter: Bound;
   private readonly engine: Engine;
@@ -51,13 +69,24 @@ export class ParameterGroup {
   ) {
     this.engine = engine;
     this.optimizer = optimizer;
-    ({ segments: this.segments, stretches: this.stretches, size: this.size } = layOut(variables));
-    this.states = optimizer.states.map((used, i) =>
-      used ? held(engine, this.size * 4, `state${i + 1}`) : undefined,
-    );
-    const { initialState } = optimizer;
-    if (initialState !== undefined && this.size > 0)
-      engine.backend.write(this.states[0]!.handle, 0, new Float32Array(this.size).fill(initialState));
+    ({ segments: this.segments, stretches: this.stretches, size: this.size } = layOut(variables, optimizer));
+    const { size, segments } = this;
+    const make = (label: string) => held(engine, size * 4, label);
+    this.stateLayout = new Map();
+    this.states = [];
+    if (optimizer instanceof ComposedOptimizer) {
+      const { places, initial } = layOutStates(optimizer, segments);
+      this.stateLayout = places;
+      this.states = [held(engine, initial.byteLength, 'states')];
+      engine.backend.write(this.states[0]!.handle, 0, initial);
+    } else if (optimizer instanceof FlatOptimizer) {
+      const { states, initialState } = optimizer;
+      this.states = states.map((used, i) => (used ? make(`state${i + 1}`) : undefined));
+      if (initialState !== 0 && size > 0)
+        engine.backend.write(this.states[0]!.handle, 0, new Float32Array(size).fill(initialState));
+    }
+    if (optimizer.gradientAccumulationSteps > 1) this.accumulated = make('accumulated');
+    if (optimizer.averaging !== undefined) this.average = make('average');
     this.ownsCounter = counter === undefined;
     this.counter = counter ?? { storage: held(engine, 16, 'counters'), byteOffset: 0 };
   }
@@ -102,17 +131,35 @@ export class ParameterGroup {
     return taken[0]!;
   }
 
+  /** Where what is kept for a weight lies, in elements. */
+  private placesOf({ variable, offset }: Segment): { storage: Storage; offset: number; size: number }[] {
+    const { size } = variable;
+    const flat = (storage: Storage | undefined) => (storage === undefined ? [] : [{ storage, offset, size }]);
+    const composed = this.stateLayout.get(variable);
+    const states = composed
+      ? composed.map((place) => ({
+          storage: this.states[0]!,
+          offset: place.offset,
+          size: sizeOf(place.shape),
+        }))
+      : this.states.flatMap(flat);
+    return [...states, ...flat(this.accumulated), ...flat(this.average)];
+  }
+
+  private read(storage: Storage, offset: number, size: number): Float32Array<ArrayBuffer> {
+    const values = new Float32Array(size);
+    this.engine.backend.read(storage.handle, offset * 4, values);
+    return values;
+  }
+
   /** The optimizer's state, copied. */
   readState(): OptimizerState {
-    const states = new Map<Variable, (Float32Array | undefined)[]>();
-    for (const { variable, offset } of this.segments) {
-      const copies = this.states.map((state) => {
-        if (state === undefined) return undefined;
-        const values = new Float32Array(variable.size);
-        this.engine.backend.read(state.handle, offset * 4, values);
-        return values;
-      });
-      states.set(variable, copies);
+    const states = new Map<Variable, Float32Array[]>();
+    for (const segment of this.segments) {
+      const copies = this.placesOf(segment).map(({ storage, offset, size }) =>
+        this.read(storage, offset, size),
+      );
+      states.set(segment.variable, copies);
     }
     return { step: this.step, states };
   }
@@ -121,22 +168,42 @@ export class ParameterGroup {
   writeState({ step, states }: OptimizerState): void {
     const { backend } = this.engine;
     backend.write(this.counter.storage.handle, this.counter.byteOffset, Int32Array.of(step));
-    for (const { variable, offset } of this.segments) {
-      states.get(variable)?.forEach((values, i) => {
-        const state = this.states[i];
-        if (values !== undefined && state !== undefined) backend.write(state.handle, offset * 4, values);
+    for (const segment of this.segments) {
+      const values = states.get(segment.variable);
+      if (values === undefined) continue;
+      this.placesOf(segment).forEach(({ storage, offset }, i) => {
+        backend.write(storage.handle, offset * 4, values[i]!);
       });
+    }
+  }
+
+  /** The gradients of the last step, as the optimizer got them but for a global norm. */
+  readGradients(): Map<Variable<'float32'>, Float32Array> {
+    const flat = this.gradients(0);
+    return new Map(
+      this.segments.map(({ variable, offset }) => [variable, this.read(flat, offset, variable.size)]),
+    );
+  }
+
+  /** Puts the average of the weights in their place, where the optimizer keeps one and a step has been taken. */
+  useAverage(): void {
+    const { average } = this;
+    if (average === undefined || this.step === 0) return;
+    for (const { variable, offset } of this.segments) {
+      const { storage, byteOffset } = variable.memory('average');
+      this.engine.backend.write(storage.handle, byteOffset, this.read(average, offset, variable.size));
     }
   }
 
   dispose(): void {
     if (this.ownsCounter) this.counter.storage.release();
-    for (const storage of [...this.states, ...this.gradientRanges, ...this.rateTables]) storage?.release();
+    const own = [...this.states, this.accumulated, this.average, ...this.gradientRanges, ...this.rateTables];
+    for (const storage of own) storage?.release();
   }
 }
 
 /** Weights in the order of their places, and the stretches that they form. */
-function layOut(variables: readonly Variable<'float32'>[]) {
+function layOut(variables: readonly Variable<'float32'>[], optimizer: Optimizer) {
   const storages = [...new Set(variables.map((variable) => variable.memory('fit').storage))];
   const placed = variables.map((variable) => {
     const { storage, byteOffset } = variable.memory('fit');
@@ -144,15 +211,38 @@ function layOut(variables: readonly Variable<'float32'>[]) {
   });
   placed.sort((a, b) => a.rank - b.rank || a.start - b.start);
   const segments: Segment[] = [];
-  const stretches: { storage: Storage; start: number; offset: number; size: number }[] = [];
+  const stretches: (Stretch & { size: number; alike: string })[] = [];
   let size = 0;
   for (const { variable, storage, start } of placed) {
     const room = roomOf(variable);
     const last = stretches.at(-1);
-    if (last?.storage === storage && last.start + last.size === start) last.size += room;
-    else stretches.push({ storage, start, offset: size, size: room });
+    const alike = optimizer.groupOf(variable);
+    if (last?.storage === storage && last.start + last.size === start && last.alike === alike)
+      last.size += room;
+    else stretches.push({ variable, storage, start, offset: size, size: room, alike });
     segments.push({ variable, offset: size });
     size += room;
   }
   return { segments, stretches, size };
+}
+
+/** Gives each state of each weight its place, and the numbers that they begin with. */
+function layOutStates(optimizer: ComposedOptimizer, segments: readonly Segment[]) {
+  const places = new Map<Variable, readonly StatePlace[]>();
+  const filled: { offset: number; size: number; value: number }[] = [];
+  let end = 0;
+  for (const { variable } of segments) {
+    const specs = Object.entries(optimizer.states(variable));
+    const own = specs.map(([name, { shape, initial = 0 }]) => {
+      const offset = end;
+      const size = sizeOf(shape);
+      if (initial !== 0) filled.push({ offset, size, value: initial });
+      end += roomFor(size);
+      return { name, shape, offset };
+    });
+    places.set(variable, own);
+  }
+  const initial = new Float32Array(end);
+  for (const { offset, size, value } of filled) initial.fill(value, offset, offset + size);
+  return { places, initial };
 }

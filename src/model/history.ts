@@ -1,6 +1,6 @@
 // The record of a fit: loss and metrics of every epoch, and where it was stopped.
 
-import type { PhiloxState } from '../random.ts';
+import type { RandomState } from './generator.ts';
 
 /** Loss and metrics by name; those of validation data begin with `val`. */
 export type Logs = Record<string, number>;
@@ -15,15 +15,11 @@ export interface DataPosition {
 }
 
 /** Where a fit was stopped, for fit's `resume`. */
-export interface FitPosition {
-  /** The epoch it was in, from 0. */
+export interface FitPosition extends RandomState {
+  /** The epoch it was in, from 0; `shuffle` is the state that its order was shuffled from. */
   readonly epoch: number;
   /** Steps of that epoch that were completed. */
   readonly step: number;
-  /** State of the generator that shuffled the epoch. */
-  readonly shuffle: PhiloxState;
-  /** State of the generator that dropout draws from. */
-  readonly random: readonly number[];
   /** Place in the data, of a fit over a data set. */
   readonly data?: DataPosition;
 }

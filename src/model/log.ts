@@ -1,10 +1,13 @@
 // The log of steps: how a program writes its numbers, and the means over an epoch that are made of them.
 import type { Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
+import { countingOnly, stepsIn } from '../masks.ts';
 import type { AnyMetric, StreamingMetric } from '../metrics/metric.ts';
-import { isStreaming } from '../metrics/metric.ts';
+import { isStreaming, ratio } from '../metrics/metric.ts';
+import { mul } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { mean } from '../ops/reduce.ts';
+import { stack } from '../ops/shape.ts';
 import type { Graph } from '../program/graph.ts';
 import { sameShape, showShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -69,9 +72,21 @@ export class LogWriter {
         this.accumulate(name, metric.update(yTrue, yPred));
         return;
       }
-      const perSample = metric.call(yTrue, yPred);
+      const { mask } = yPred;
+      const { result: perSample, used } = countingOnly(mask, () => metric.call(yTrue, yPred));
       checkPerSample(name, perSample, batchSize);
-      this.value(name, mean(cast(perSample, 'float32')));
+      const value = mean(cast(perSample, 'float32'));
+      if (mask === undefined || !used) {
+        this.value(name, value);
+        return;
+      }
+      // Batches differ in how many of their steps count: the mean over an epoch weighs them by that.
+      const steps = stepsIn(mask);
+      this.entries.push({
+        name,
+        metric: { name, update: metric.call, result: ([sum, count]) => ratio(sum!, count!) },
+      });
+      this.accumulate(name, stack([mul(value, steps), steps], 0));
     });
   }
 

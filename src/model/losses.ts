@@ -1,5 +1,6 @@
 // The loss of a step: the outputs' losses with their weights, what layers add, and the penalties of weights.
 import { NablaError } from '../errors.ts';
+import { countingOnly } from '../masks.ts';
 import { add, mul } from '../ops/arithmetic.ts';
 import { mean } from '../ops/reduce.ts';
 import { penaltyOf } from '../regularizers.ts';
@@ -30,7 +31,9 @@ export function lossOf(
   for (const { index, label, loss, lossName, lossWeight } of heads) {
     if (loss === undefined) continue;
     const prediction = predictions[index]!;
-    const losses = named(loss.name, () => loss.call(y[label!]!, prediction));
+    const { result: losses } = countingOnly(prediction.mask, () =>
+      named(loss.name, () => loss.call(y[label!]!, prediction)),
+    );
     checkPerSample(loss.name, losses, prediction.shape[0]!);
     const weight = weights[label!];
     const value = mean(weight === undefined ? losses : mul(losses, weight));

@@ -6,7 +6,8 @@ import type { Samples } from '../data/samples.ts';
 import { engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
 import { type Nested, nest } from '../nested.ts';
-import { getOptimizer, type Optimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { getOptimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
 import { captureTraining, restoreTraining, type TrainingState } from '../saving/progress.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -143,6 +144,12 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     if (this.#awaiting !== undefined) restoreTraining(this, this.#trainer, this.#awaiting);
     this.#awaiting = undefined;
     return this.#trainer;
+  }
+
+  /** @internal Forgets the optimizer's state: training begins anew, with the weights as they are. */
+  resetTraining(): void {
+    this.#trainer?.dispose();
+    this.#trainer = undefined;
   }
 
   /** @internal Samples for the inputs; builds the model for them, or checks that they fit. */

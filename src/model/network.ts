@@ -128,6 +128,11 @@ export abstract class Network<O extends Nested<Tensor> = Tensor> extends Layer<O
     if (shapes === undefined) {
       if (this.#inputs === undefined || this.#inputs.names.length !== inputShapes.length)
         this.#inputs = this.slotsLike(inputShapes.length === 1 ? 'one' : 'array', inputShapes);
+      if (typeof this.call !== 'function')
+        throw new NablaError(
+          this.name,
+          'the model has no call(), expected what it computes of a batch; give it',
+        );
       nameLayers(this.name, this.layers);
       if (this.#shapes.size === 0) {
         this.#building = true;

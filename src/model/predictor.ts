@@ -1,7 +1,7 @@
 // Prediction: the forward pass as a program over rows that are bound directly, without order or cursor.
 import type { Samples } from '../data/samples.ts';
 import { type DType, dtypeBytes } from '../dtype.ts';
-import { type Engine, Executable } from '../engine.ts';
+import { type Engine, Executable, type Storage } from '../engine.ts';
 import { add, mul } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
@@ -17,6 +17,8 @@ export type ModelCall = (inputs: readonly Tensor[], training: boolean) => readon
 
 interface Prediction {
   readonly executable: Executable;
+  /** Where the weights lay when it was traced. */
+  readonly places: readonly (readonly [Variable, Storage])[];
   readonly outputs: readonly { readonly sampleShape: Shape; readonly dtype: DType }[];
 }
 
@@ -75,17 +77,16 @@ export class Predictor {
   private program(x: readonly Samples[], batchSize: number): Prediction {
     const where = `${this.name}.predict`;
     const home = x[0]!.tensor.memory('predict').storage.engine;
-    for (const tensor of [...x.slice(1).map((each) => each.tensor), ...this.weights()])
-      checkHome(where, home, tensor);
+    for (let i = 1; i < x.length; i++) checkHome(where, home, x[i]!.tensor);
     const parts = x.map(({ tensor, options: { scale, shift, oneHot: classes } }) =>
       [tensor.dtype, tensor.shape.slice(1), scale, shift, classes].join('|'),
     );
     const key = [batchSize, ...parts].join('|');
     const known = this.programs.get(key);
-    // Programs are traced over the memory that the weights lie in; it moves when the model is first trained.
-    if (known !== undefined && !known.executable.stale) return known;
+    if (known?.executable.engine === home && !moved(known)) return known;
     known?.executable.unload();
-    const made = predictProgram(home, this.call, x, batchSize);
+    for (const weight of this.weights()) checkHome(where, home, weight);
+    const made = predictProgram(home, this.call, this.weights, x, batchSize);
     this.programs.delete(key);
     this.programs.set(key, made);
     if (this.programs.size > maxPrograms) {
@@ -102,9 +103,15 @@ export class Predictor {
   }
 }
 
+/** Programs are traced over the memory that the weights lie in; it changes when the model is first trained, or on another backend. */
+function moved({ executable, places }: Prediction): boolean {
+  return executable.stale || places.some(([weight, storage]) => weight.memory('predict').storage !== storage);
+}
+
 function predictProgram(
   engine: Engine,
   call: ModelCall,
+  weights: () => readonly Variable[],
   x: readonly Samples[],
   batchSize: number,
 ): Prediction {
@@ -119,6 +126,7 @@ function predictProgram(
   for (const output of outputs) graph.outputs.push(valueOf(graph, output, 'predict'));
   return {
     executable: new Executable(engine, graph),
+    places: weights().map((weight) => [weight, weight.memory('predict').storage] as const),
     outputs: outputs.map(({ shape, dtype }) => ({ sampleShape: shape.slice(1), dtype })),
   };
 }

@@ -16,7 +16,6 @@ import {
   writeParts,
 } from '../saving/save.ts';
 import type { Tensor } from '../tensor.ts';
-import { randomStates } from './control.ts';
 import type { FitPosition } from './history.ts';
 import type { Compiled, CompileOptions } from './model.ts';
 import { Network } from './network.ts';
@@ -70,9 +69,12 @@ export abstract class Savable<O extends Nested<Tensor> = Tensor> extends Network
     );
   }
 
-  /** Where training stands: pass it to fit's `resume` to go on from there, in this process or after the model was loaded. */
-  get position(): FitPosition {
-    return this.#place?.() ?? { epoch: 0, step: 0, ...randomStates() };
+  /**
+   * Where training stands: pass it to fit's `resume` to go on from there, in this process or after the model was loaded. Undefined before the
+   * first fit.
+   */
+  get position(): FitPosition | undefined {
+    return this.#place?.();
   }
 
   /** Training steps of all fits, those before the model was saved among them. */

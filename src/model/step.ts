@@ -10,7 +10,8 @@ import { add } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
 import { fill } from '../ops/creation.ts';
 import { mean } from '../ops/reduce.ts';
-import type { Optimizer } from '../optimizers/optimizers.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
+import { isOptimizer } from '../optimizers/optimizers.ts';
 import { Graph } from '../program/graph.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -145,7 +146,7 @@ export class Step {
     const { of = model, optimizer = compiled } = options;
     const variables = this.#variables(of);
     if (!training) throw new NablaError(where, 'weights do not change while a model is evaluated');
-    if (typeof optimizer !== 'object' || !Array.isArray(optimizer?.attributes)) {
+    if (!isOptimizer(optimizer)) {
       throw new NablaError(
         where,
         `bad optimizer, got ${describe(optimizer)}, expected one that is kept, such as a field that holds optimizers.adam()`,

@@ -51,10 +51,12 @@ export function summaryText(
     `Non-trainable parameters: ${count(total - trained)}`,
   ];
   if (compiled !== undefined) {
-    const states = compiled.optimizer.states.filter(Boolean).length;
+    const { optimizer } = compiled;
+    const { trainableWeights } = model;
+    const states = trainableWeights.reduce((sum, weight) => sum + optimizer.statesPerWeight(weight), 0);
     text.push(
       `Planned memory: ${bytes(total * 4)} weights, ${bytes(trained * 4)} gradients, ` +
-        `${bytes(trained * 4 * states)} ${compiled.optimizer.name} state`,
+        `${bytes(states * 4)} ${optimizer.name} state`,
     );
   }
   return text.join('\n');

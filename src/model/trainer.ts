@@ -4,13 +4,15 @@ import { type Bound, type Engine, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
 import { isStreaming } from '../metrics/metric.ts';
 import type { Nested } from '../nested.ts';
-import type { Optimizer } from '../optimizers/optimizers.ts';
+import { drawFrom } from '../ops/random.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
 import type { SavedOptimizer } from '../saving/progress.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { counterIndex, logRows, settle, TrainingMemory } from './arena.ts';
 import { type BatchSpec, bindSource } from './batch.ts';
 import type { EvaluateOptions } from './fit.ts';
+import { TrainerRandom } from './generator.ts';
 import { type OptimizerState, ParameterGroup } from './group.ts';
 import type { Head } from './heads.ts';
 import type { Logs } from './history.ts';
@@ -33,6 +35,7 @@ export class Trainer {
   /** What is reported of every step. */
   readonly entries: readonly LogEntry[];
   readonly memory: TrainingMemory;
+  readonly random: TrainerRandom;
   /** The optimizers that were used, with their weights. */
   readonly groups = new Map<Optimizer, ParameterGroup>();
   /** Is given an optimizer that is used for the first time, to put a saved state in place. */
@@ -47,7 +50,7 @@ export class Trainer {
   private readonly programs = new Map<string, StepProgram>();
   private readonly weights: readonly Variable[];
   private readonly places: readonly Storage[];
-  private readonly frozen: string;
+  private readonly trained: readonly Variable[];
   private busy = false;
   private stepping = false;
 
@@ -65,13 +68,13 @@ export class Trainer {
     this.heads = heads;
     this.entries = entriesOf(heads);
     const { weights } = model;
-    const trained = new Set<Variable>(model.trainableWeights);
+    this.trained = model.trainableWeights;
     this.inherited = former?.engine.closed === false ? former.optimizerState() : new Map();
-    settle(engine, weights, trained);
+    settle(engine, weights, new Set(this.trained), (weight) => compiled.optimizer.groupOf(weight));
     this.weights = weights;
     this.places = weights.map((weight) => weight.memory('fit').storage);
-    this.frozen = this.trainedNames();
     this.memory = new TrainingMemory(engine);
+    this.random = new TrainerRandom(engine, former?.random);
   }
 
   /** The weights that are trained, and the state of the optimizer that the model was compiled with. */
@@ -124,19 +127,16 @@ export class Trainer {
 
   /** Must it be made anew: the backend changed, layers were frozen or thawed, or weights came, went or moved? */
   stale(current: Engine): boolean {
-    if (current !== this.engine || this.frozen !== this.trainedNames()) return true;
-    const { weights } = this.model;
+    const { weights, trainableWeights } = this.model;
     return (
+      current !== this.engine ||
       weights.length !== this.weights.length ||
+      trainableWeights.length !== this.trained.length ||
+      trainableWeights.some((weight, i) => weight !== this.trained[i]) ||
       weights.some(
         (weight, i) => weight !== this.weights[i] || weight.memory('fit').storage !== this.places[i],
       )
     );
-  }
-
-  private trainedNames(): string {
-    const trained = new Set<Variable>(this.model.trainableWeights);
-    return this.model.weights.map((weight) => (trained.has(weight) ? '1' : '0')).join('');
   }
 
   /** Is a fit, evaluate or trainOnBatch under way? */
@@ -158,6 +158,7 @@ export class Trainer {
       );
     }
     this.busy = true;
+    this.random.follow();
     try {
       return await body();
     } finally {
@@ -292,9 +293,11 @@ export class Trainer {
     if (program === undefined || program.executable.stale) {
       program?.executable.unload();
       const source = { batchSize, orderLength, x, y, weighted, memory: this.memory };
-      program = this.model.customStep(train)
-        ? this.customProgram(train, source, data)
-        : this.builtInProgram(train, source);
+      program = drawFrom(this.random.state, () =>
+        this.model.customStep(train)
+          ? this.customProgram(train, source, data)
+          : this.builtInProgram(train, source),
+      );
       if (this.programs.size >= maxPrograms) {
         const [oldest, former] = this.programs.entries().next().value!;
         former.executable.unload();
@@ -337,6 +340,16 @@ export class Trainer {
     return bindSource({ x, y, order: bound, weights: data.weights });
   }
 
+  /** The gradients of the last step, as the optimizers got them but for a global norm. */
+  readGradients(): Map<Variable<'float32'>, Float32Array> {
+    return new Map([...this.groups.values()].flatMap((group) => [...group.readGradients()]));
+  }
+
+  /** Puts the averages of weights in their place, where optimizers keep them. */
+  useAverage(): void {
+    for (const group of this.groups.values()) group.useAverage();
+  }
+
   private writeCounters(cursor: number, logRow: number): void {
     const { counters } = this.memory;
     this.engine.backend.write(counters.handle, counterIndex.cursor * 4, Int32Array.of(cursor, logRow));
@@ -356,6 +369,7 @@ export class Trainer {
     this.programs.clear();
     for (const group of this.groups.values()) group.dispose();
     this.memory.dispose();
+    this.random.dispose();
   }
 }
 

@@ -1,15 +1,35 @@
-// The update: what a step's program does with gradients, from clipping to the optimizer's kernel and the weights' constraints.
-import { div, maximum, minimum, mul } from '../ops/arithmetic.ts';
+// The end of a training step: gradients become changes of the weights, as the optimizer and its options say.
+
+import type { Storage } from '../engine.ts';
+import { add, div, floorDiv, maximum, minimum, mod, mul, sub } from '../ops/arithmetic.ts';
+import { equal, where } from '../ops/compare.ts';
 import { norm, sumSquares } from '../ops/reduce.ts';
 import { sqrt } from '../ops/unary.ts';
-import type { Clipping } from '../optimizers/optimizers.ts';
+import { ComposedOptimizer } from '../optimizers/composed.ts';
+import type { Averaging, Clipping } from '../optimizers/optimizer.ts';
+import { FlatOptimizer } from '../optimizers/optimizers.ts';
 import { contiguousCopy } from '../program/compile.ts';
 import { floatBits, type Graph, Value } from '../program/graph.ts';
 import { gatherModes } from '../program/kernels.ts';
-import type { Tensor } from '../tensor.ts';
-import { named, valueOf } from '../trace.ts';
-import { counterIndex, logRows, type TrainingMemory, viewOf } from './arena.ts';
+import type { Shape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { emit, named, valueOf } from '../trace.ts';
+import { counterIndex, logRows, type TrainingMemory } from './arena.ts';
 import type { ParameterGroup } from './group.ts';
+
+/** What is known of a step when the weights are to be changed. */
+interface Step {
+  readonly graph: Graph;
+  readonly group: ParameterGroup;
+  /** The flat gradients. */
+  readonly gradients: Storage;
+  /** float32, one number at least. */
+  readonly rate: Value;
+  /** Updates before this one: int32 scalar. */
+  readonly updates: Tensor;
+  /** Whether this step changes the weights; undefined: each does. */
+  readonly changes: Tensor | undefined;
+}
 
 /** Changes a group's weights by their gradients, in the order of its segments. `use`: how often the step did so before. */
 export function applyGradients(
@@ -19,33 +39,31 @@ export function applyGradients(
   gradients: readonly Tensor[],
   use = 0,
 ): void {
-  const { optimizer, segments, stretches, size } = group;
+  const { optimizer, segments, size } = group;
   if (size === 0) return;
+  const { clipping, gradientAccumulationSteps: every, averaging } = optimizer;
+  const gathers = every > 1;
   const flat = group.gradients(use);
   segments.forEach(({ variable, offset }, i) => {
-    const clipped = clipOne(gradients[i]!, optimizer.clipping);
+    const given = gathers ? gradients[i]! : clipOne(gradients[i]!, clipping);
     const place = { storage: flat, byteOffset: offset * 4 };
-    placeGradient(graph, place, valueOf(graph, clipped, variable.name), variable.name);
+    placeGradient(graph, place, valueOf(graph, given, variable.name), variable.name);
   });
-  const clip = globalScale(viewOf(flat, 'float32', size), optimizer.clipping);
-  const rate = learningRate(graph, memory, group, use);
-  for (const { storage, start, offset, size: length } of stretches) {
-    const part = (of: object, from: number) =>
-      graph.external({ storage: of, byteOffset: from * 4 }, [length], 'float32');
-    graph.addEffect({
-      kernel: 'update',
-      outputs: [part(storage, start)],
-      inputs: [
-        part(flat, offset),
-        ...group.states.map((state) => state && part(state, offset)),
-        rate,
-        graph.external(group.counter, [1], 'int32'),
-        clip && valueOf(graph, clip, optimizer.name),
-      ],
-      attributes: optimizer.attributes,
-      where: optimizer.name,
-    });
-  }
+  const counter = graph.external(group.counter, [], 'int32');
+  const taken = new Tensor([], 'int32', { kind: 'traced', graph, value: counter });
+  const step: Step = {
+    graph,
+    group,
+    gradients: flat,
+    rate: learningRate(graph, memory, group, use),
+    updates: gathers ? floorDiv(taken, every) : taken,
+    changes: gathers ? equal(mod(add(taken, 1), every), 0) : undefined,
+  };
+  if (step.changes !== undefined) gather(step, step.changes, every, clipping);
+  const clip = globalScale(external(graph, flat, [size]), clipping);
+  if (optimizer instanceof FlatOptimizer) updateFlat(step, optimizer, clip);
+  else if (optimizer instanceof ComposedOptimizer) updateComposed(step, optimizer, clip);
+  if (averaging !== undefined) average(step, averaging);
   for (const { variable } of segments) {
     const { name, constraint } = variable;
     if (constraint !== undefined) named(name, () => variable.assign(constraint(variable)));
@@ -68,6 +86,23 @@ export function countStep(graph: Graph, group: ParameterGroup): void {
   });
 }
 
+/** Memory as a tensor of the trace: ops on it read what is there when they run. */
+function external(graph: Graph, storage: object, shape: Shape, offset = 0): Tensor {
+  const value = graph.external({ storage, byteOffset: offset * 4 }, shape, 'float32');
+  return new Tensor(shape, 'float32', { kind: 'traced', graph, value });
+}
+
+/** Writes a tensor over memory, once all that was traced so far has read it. */
+function store(graph: Graph, storage: object, tensor: Tensor, where: string, offset = 0): void {
+  graph.addEffect({
+    kernel: 'copy',
+    outputs: [graph.external({ storage, byteOffset: offset * 4 }, tensor.shape, 'float32')],
+    inputs: [valueOf(graph, tensor, where)],
+    attributes: contiguousCopy(tensor.size),
+    where,
+  });
+}
+
 /** The step's learning rate: one number for all steps, or the log row's number in the table that a schedule filled. */
 function learningRate(graph: Graph, memory: TrainingMemory, group: ParameterGroup, use: number): Value {
   const { name, schedule } = group.optimizer;
@@ -83,6 +118,13 @@ function learningRate(graph: Graph, memory: TrainingMemory, group: ParameterGrou
     where: name,
   });
   return out;
+}
+
+/** The learning rate of some weights, as a scalar. */
+function rateTensor({ graph, rate }: Step, multiplier: number): Tensor {
+  const value = new Value([], 'float32', { kind: 'view', of: rate, byteOffset: 0 });
+  const scalar = new Tensor([], 'float32', { kind: 'traced', graph, value });
+  return multiplier === 1 ? scalar : mul(scalar, multiplier);
 }
 
 /** Has the gradient computed straight into the flat range, where one op makes it for this weight alone; else copies it there. */
@@ -118,4 +160,113 @@ function clipOne(gradient: Tensor, clipping: Clipping): Tensor {
 function globalScale(gradients: Tensor, { globalNorm }: Clipping): Tensor | undefined {
   if (globalNorm === undefined) return undefined;
   return div(globalNorm, maximum(sqrt(sumSquares(gradients)), globalNorm));
+}
+
+/** Adds the gradients to those of the steps since the last update, and leaves their mean in the gradients' place. */
+function gather({ graph, group, gradients }: Step, changes: Tensor, every: number, clipping: Clipping): void {
+  const shape = [group.size];
+  const kept = group.accumulated!;
+  const total = add(external(graph, gradients, shape), external(graph, kept, shape));
+  const mean = div(total, every);
+  const left = where(changes, 0, total);
+  store(graph, gradients, mean, 'gradients');
+  store(graph, kept, left, 'gradients');
+  if (clipping.norm === undefined && clipping.value === undefined) return;
+  for (const { variable, offset } of group.segments) {
+    const clipped = clipOne(external(graph, gradients, variable.shape, offset), clipping);
+    store(graph, gradients, clipped, variable.name, offset);
+  }
+}
+
+/** One update instruction for each stretch of weights: one for all of them, unless options or other models set some apart. */
+function updateFlat(step: Step, optimizer: FlatOptimizer, clip: Tensor | undefined): void {
+  const { graph, group, updates, changes } = step;
+  for (const { variable, storage, start, offset, size } of group.stretches) {
+    const part = (of: object, from: number) =>
+      graph.external({ storage: of, byteOffset: from * 4 }, [size], 'float32');
+    const multiplier = optimizer.learningRateMultiplierOf(variable);
+    const ranges = [{ storage, from: start }];
+    for (const state of group.states) if (state !== undefined) ranges.push({ storage: state, from: offset });
+    const before =
+      changes && ranges.map(({ storage: of, from }) => copyOf(external(graph, of, [size], from)));
+    graph.addEffect({
+      kernel: 'update',
+      outputs: [part(storage, start)],
+      inputs: [
+        part(step.gradients, offset),
+        ...group.states.map((state) => state && part(state, offset)),
+        multiplier === 1 ? step.rate : valueOf(graph, rateTensor(step, multiplier), optimizer.name),
+        valueOf(graph, updates, optimizer.name),
+        clip && valueOf(graph, clip, optimizer.name),
+      ],
+      attributes: optimizer.attributes(optimizer.weightDecayOf(variable)),
+      where: optimizer.name,
+    });
+    // Where gradients are only gathered, all is put back as it was.
+    before?.forEach((former, i) => {
+      const { storage: of, from } = ranges[i]!;
+      const kept = where(changes!, external(graph, of, [size], from), former);
+      store(graph, of, kept, optimizer.name, from);
+    });
+  }
+}
+
+function copyOf(tensor: Tensor): Tensor {
+  const { shape, dtype } = tensor;
+  const attributes = contiguousCopy(tensor.size);
+  const outputs = [{ shape, dtype }];
+  return emit({ kernel: 'copy', outputs, inputs: [tensor], attributes, where: 'update' })[0]!;
+}
+
+/** The update of each weight by the ops of the optimizer. */
+function updateComposed(step: Step, optimizer: ComposedOptimizer, clip: Tensor | undefined): void {
+  const { graph, group, changes } = step;
+  const storage = group.states[0]!;
+  for (const { variable, offset } of group.segments) {
+    const { shape, name } = variable;
+    const places = group.stateLayout.get(variable)!;
+    const learningRate = rateTensor(step, optimizer.learningRateMultiplierOf(variable));
+    const decay = optimizer.weightDecayOf(variable);
+    const raw = external(graph, step.gradients, shape, offset);
+    const former: Tensor = new Tensor(shape, 'float32', {
+      kind: 'traced',
+      graph,
+      value: valueOf(graph, variable, name),
+    });
+    const formerStates = Object.fromEntries(
+      places.map((place) => [place.name, external(graph, storage, place.shape, place.offset)]),
+    );
+    const result = optimizer.updated({
+      gradient: clip === undefined ? raw : mul(raw, clip),
+      weight: decay === 0 ? former : sub(former, mul(mul(former, decay), learningRate)),
+      states: formerStates,
+      step: step.updates,
+      learningRate,
+      variable,
+    });
+    const chosen = (now: Tensor, then: Tensor) => (changes === undefined ? now : where(changes, now, then));
+    const weight = chosen(result.weight, former);
+    // All is read before the first is written.
+    const kept = places.map((place) => chosen(result.states[place.name]!, formerStates[place.name]!));
+    variable.assign(weight);
+    places.forEach((place, i) => {
+      store(graph, storage, kept[i]!, name, place.offset);
+    });
+  }
+}
+
+/** Moves the average toward the weights; the first time it is set to them. Puts it in their place when it is time to. */
+function average({ graph, group, updates }: Step, { momentum, overwriteFrequency }: Averaging): void {
+  const kept = group.average!;
+  const share = where(equal(updates, 0), 0, momentum);
+  const due =
+    overwriteFrequency === undefined ? undefined : equal(mod(add(updates, 1), overwriteFrequency), 0);
+  for (const { storage, start, offset, size } of group.stretches) {
+    const weights = external(graph, storage, [size], start);
+    const moved = add(mul(external(graph, kept, [size], offset), share), mul(weights, sub(1, share)));
+    store(graph, kept, moved, 'average', offset);
+    if (due === undefined) continue;
+    const overwritten = where(due, external(graph, kept, [size], offset), weights);
+    store(graph, storage, overwritten, 'average', start);
+  }
 }

@@ -1,14 +1,19 @@
 // What fit looks out for: bytes that were not normalised, and losses that turn NaN.
 import type { Samples } from '../data/samples.ts';
 import { NablaError } from '../errors.ts';
+import type { Layer } from '../layers/layer.ts';
 import type { Slice } from './log.ts';
 import type { StepData } from './step-data.ts';
 
-/** Bytes as they come train badly: the first layer meets numbers up to 255. */
-export function warnUnnormalised(inputs: readonly Samples[]): void {
+const normalising = ['rescaling', 'normalization', 'batchNormalization'];
+
+/** Bytes as they come train badly: the first layer meets numbers up to 255, unless a layer of the model's own normalises them. */
+export function warnUnnormalised(inputs: readonly Samples[], layers: readonly Layer[]): void {
+  if (layers.some(({ kind }) => normalising.includes(kind))) return;
   if (inputs.some(({ dtype }) => dtype === 'uint8')) {
     console.warn(
-      '[fit] x is uint8 and not normalised, values run up to 255; wrap it: samples(x, { scale: 1 / 255 })',
+      '[fit] x is uint8 and not normalised, values run up to 255; wrap it: samples(x, { scale: 1 / 255 }), ' +
+        'or begin the model with layers.rescaling({ scale: 1 / 255 })',
     );
   }
 }

@@ -1,5 +1,5 @@
 // Attention: scaled dot products, computed by blocks without the matrix of scores, and positions.
-import { record, recording } from '../autodiff.ts';
+import { gradientThrough, record, recording } from '../autodiff.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
 import { type Shape, sameShape, showShape } from '../shape.ts';
@@ -170,8 +170,13 @@ function attend(where: string, sizes: Sizes, places: Places, options: AttentionO
       attributes,
       where,
     }).filter((gradient) => gradient !== undefined);
-    // Second derivatives are refused; without this they would be zero and nobody would know.
-    record('attention gradient', gradients, [dout, ...tensors], undefined);
+    const again = (...xs: Tensor[]) => {
+      // By place, not by tensor: queries may be the values too.
+      const moved = (place: Place, i: number) => ({ ...place, tensor: xs[Math.min(i, xs.length - 1)]! });
+      const there = { q: moved(q, 0), k: moved(k, 1), v: moved(v, 2), tensors: xs };
+      return attendInParts(sizes, there, { mask, causal, scale, dropout });
+    };
+    record('attention gradient', gradients, [dout, ...tensors], gradientThrough(again, dout, tensors));
     return gradients;
   });
   return out!;

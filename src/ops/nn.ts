@@ -108,8 +108,15 @@ export function softmaxCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
     const each = reshape(dy, [...shape, 1]);
     return [unit && mul(unit, each), ofLabels ? neg(mul(logSoftmax(logits), each)) : undefined];
   });
-  // Second derivatives are refused; without this they would miss a part and nobody would know.
-  if (unit) record(`${where} gradient`, [unit], [logits, labels], undefined);
+  if (unit) {
+    // Once more, for second derivatives: unit is softmax(logits) * sum(labels) - labels.
+    record(`${where} gradient`, [unit], [logits, labels], (g) => {
+      if (g === undefined) return [];
+      const p = softmax(logits);
+      const flow = softmaxGradient(p, sparse ? g : mul(g, sum(labels, -1, true)), [rows, columns, 0]);
+      return [flow, ofLabels ? sub(sum(mul(g, p), -1, true), g) : undefined];
+    });
+  }
   return reshape(loss!, shape);
 }
 

@@ -1,12 +1,15 @@
 // Normalisation: rows to mean 0 and variance 1 (layer), to mean square 1 (RMS), or channels over the batch.
-import { record, recording, stopRecording } from '../autodiff.ts';
+import { gradientThrough, record, recording, stopRecording } from '../autodiff.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
 import { showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
+import { add, maximum, mul, sub } from './arithmetic.ts';
 import { MapBuilder } from './map.ts';
 import { mean, sum, sumSquares } from './reduce.ts';
+import { reshape } from './shape.ts';
+import { rsqrt, square } from './unary.ts';
 
 /** Options of {@link layerNormalize} and {@link rmsNormalize}. */
 export interface NormalizeOptions {
@@ -73,11 +76,30 @@ function normalizeRows(name: string, x: Tensor, options: NormalizeOptions, cente
       where,
     });
     const gradients = [dx, dscale, doffset].filter((gradient) => gradient !== undefined);
-    // Second derivatives are refused; without this they would be zero and nobody would know.
-    record(`${name} gradient`, gradients, [dy, ...inputs], undefined);
+    const again = withAffine(scale, offset, (v, s, o) => {
+      const flat = reshape(v, [rows, columns]);
+      const away = center ? sub(flat, mean(flat, 1, true)) : flat;
+      const normal = mul(away, rsqrt(add(mean(square(away), 1, true), epsilon)));
+      return reshape(affine(normal, s && reshape(s, [columns]), o && reshape(o, [columns])), x.shape);
+    });
+    record(`${name} gradient`, gradients, [dy, ...inputs], gradientThrough(again, dy, inputs));
     return gradients;
   });
   return out!;
+}
+
+/** A function of a tensor and of those of scale and offset that there are, which `f` has by their places. */
+function withAffine(
+  scale: Tensor | undefined,
+  offset: Tensor | undefined,
+  f: (x: Tensor, scale: Tensor | undefined, offset: Tensor | undefined) => Tensor,
+): (...inputs: Tensor[]) => Tensor {
+  return (x, ...rest) => f(x!, scale && rest[0], offset && rest.at(-1));
+}
+
+function affine(x: Tensor, scale: Tensor | undefined, offset: Tensor | undefined): Tensor {
+  const scaled = scale === undefined ? x : mul(x, scale);
+  return offset === undefined ? scaled : add(scaled, offset);
 }
 
 /** What {@link batchNormalize} gives. */
@@ -116,7 +138,11 @@ export function batchNormalize(
       const dx = batchGradient({ dy, x, center, variance, scale, dscale, doffset }, epsilon, count);
       return [dx, ...(scale ? [dscale] : []), ...(offset ? [doffset] : [])];
     });
-    record('batchNormalize gradient', gradients, [dy, ...inputs], undefined);
+    const again = withAffine(scale, offset, (v, s, o) => {
+      const away = sub(v, mean(v, axes));
+      return affine(mul(away, rsqrt(add(mean(square(away), axes), epsilon))), s, o);
+    });
+    record('batchNormalize gradient', gradients, [dy, ...inputs], gradientThrough(again, dy, inputs));
     return gradients;
   });
   return computed;
@@ -160,7 +186,12 @@ export function normalizeWith(
       const gradients = [dx, ofCenter.build('float32'), v.build('float32')];
       return [...gradients, ...(scale ? [along] : []), ...(offset ? [doffset] : [])];
     });
-    record('normalize gradient', gradients, [dy, ...inputs], undefined);
+    const again = (v: Tensor, m: Tensor, s: Tensor, ...rest: Tensor[]) =>
+      withAffine(scale, offset, (n, a, b) => affine(n, a, b))(
+        mul(sub(v, m), rsqrt(add(s, epsilon))),
+        ...rest,
+      );
+    record('normalize gradient', gradients, [dy, ...inputs], gradientThrough(again, dy, inputs));
     return gradients;
   });
   return result;
@@ -227,7 +258,8 @@ export function unitNormalize(x: Tensor, epsilon = 1e-12): Tensor {
       g.op('mul', g.op('sub', g.load(dy, 'float'), flow), rstd);
       return g.build('float32');
     });
-    record('unitNormalize gradient', [dx], [dy, x], undefined);
+    const again = (v: Tensor) => mul(v, rsqrt(maximum(sum(square(v), -1, true), epsilon)));
+    record('unitNormalize gradient', [dx], [dy, x], gradientThrough(again, dy, [x]));
     return [dx];
   });
   return out;

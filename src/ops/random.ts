@@ -1,5 +1,5 @@
 // Random tensors, from one counter-based generator (Philox 4x32-10) that gives the same stream on every backend.
-import { engine, Storage } from '../engine.ts';
+import { type Engine, engine, Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
 import { Philox, type PhiloxState } from '../random.ts';
 import type { Shape } from '../shape.ts';
@@ -13,7 +13,13 @@ interface Generator {
 }
 
 const generators = new WeakMap<object, Generator>();
-const seeding = { seed: undefined as number | undefined, host: undefined as Philox | undefined };
+const seeding = {
+  seed: undefined as number | undefined,
+  host: undefined as Philox | undefined,
+  /** How often the seed was set, and how many generators were derived from it since. */
+  times: 0,
+  derived: 0,
+};
 
 function words(seed: number): [number, number] {
   return [seed | 0, Math.floor(seed / 2 ** 32) | 0];
@@ -21,7 +27,8 @@ function words(seed: number): [number, number] {
 
 /**
  * Seeds every random number that follows: initial weights, shuffling, dropout and random ops. `seed` is an integer in [0, 2 ** 53). The same seed
- * gives the same run on one backend.
+ * gives the same run on one backend. Each model that is trained has generators of its own for the order of samples and for dropout, numbered in the
+ * order in which models are first trained after the seed was set: models that train at the same time give the same weights as one after the other.
  */
 export function setSeed(seed: number): void {
   if (!Number.isSafeInteger(seed) || seed < 0) {
@@ -29,6 +36,8 @@ export function setSeed(seed: number): void {
   }
   seeding.seed = seed;
   seeding.host = new Philox(seed, 1);
+  seeding.times++;
+  seeding.derived = 0;
   const known = generators.get(engine());
   if (known) write(known.state, seed);
 }
@@ -44,19 +53,57 @@ export function hostRandom(): Philox {
   return seeding.host;
 }
 
-/** Puts the generator of JavaScript-side choices back to a former state. */
-export function restoreHostRandom(state: PhiloxState): void {
-  seeding.host = Philox.restore(state);
-}
-
 function freshSeed(): number {
   seeding.seed ??= Math.floor(Math.random() * 2 ** 48);
   return seeding.seed;
 }
 
-/** The state `[keyLo, keyHi, step, 0]` of the engine's generator. */
+// Apart from the streams of programs and from that of ops.
+const firstHostStream = 0x80000000;
+
+/** What a generator of one's own begins with. */
+export interface DerivedSeed {
+  /** Of JavaScript-side choices. */
+  readonly host: PhiloxState;
+  /** Of programs: `[keyLo, keyHi, step, 0]`. */
+  readonly words: Int32Array;
+}
+
+/** How often the seed was set: what was derived before then is not of this seed. */
+export function timesSeeded(): number {
+  return seeding.times;
+}
+
+/** The next pair of generators derived from the seed. The first one goes on with the numbers that the common generators would have drawn. */
+export function deriveSeed(home: Engine): DerivedSeed {
+  const number = seeding.derived++;
+  const { seed, stream, position } = hostRandom().state;
+  const words = commonState(home).dataSync();
+  // Any other key gives numbers of their own.
+  words[1] = words[1]! ^ Math.imul(number, 0x9e3779b1);
+  return { host: { seed, stream: number === 0 ? stream : firstHostStream + number, position }, words };
+}
+
+// Where a program draws from while it is traced, if not from the common generator.
+const drawingFrom: Tensor<'int32'>[] = [];
+
+/** Has the program that `body` traces draw from a generator of its own, by its state `[keyLo, keyHi, step, 0]`. */
+export function drawFrom<T>(state: Tensor<'int32'>, body: () => T): T {
+  drawingFrom.push(state);
+  try {
+    return body();
+  } finally {
+    drawingFrom.pop();
+  }
+}
+
+/** The state `[keyLo, keyHi, step, 0]` of the generator that is drawn from. */
 export function generatorState(): Tensor<'int32'> {
-  const home = engine();
+  return (tracing() && drawingFrom.at(-1)) ?? commonState(engine());
+}
+
+/** That of the engine's common generator. */
+function commonState(home: Engine): Tensor<'int32'> {
   let generator = generators.get(home);
   if (generator === undefined) {
     const storage = new Storage(home, 16, 'random');
@@ -74,7 +121,9 @@ export interface RandomSource {
   readonly stream: number;
 }
 
-// Streams of traced programs lie apart from the one of ops outside of them.
+// Streams of programs that draw from the common generator lie apart from those of a trainer's, whose state may be the same; so does that of ops
+// outside of programs.
+const commonStreams = 0x40000000;
 const eagerStream = 0x7fffffff;
 const advancing = new WeakSet<object>();
 
@@ -119,7 +168,7 @@ function newSource(): RandomSource {
   const graph = tracing();
   if (graph !== undefined) {
     advancing.add(graph);
-    return { state, stream: graph.nextStream() };
+    return { state, stream: graph.nextStream() + (drawingFrom.length > 0 ? 0 : commonStreams) };
   }
   // What is drawn now may be drawn again for a gradient: it keeps a copy of the state.
   const snapshot = emit({

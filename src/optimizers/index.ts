@@ -1,4 +1,15 @@
 // The public names of the optimizers.
+export { type AdafactorOptions, adafactor } from './adafactor.ts';
+export { ComposedOptimizer, type StateSpec, type UpdateContext, type Updated } from './composed.ts';
+export { type LambOptions, lamb } from './lamb.ts';
+export { type MuonOptions, muon } from './muon.ts';
+export {
+  type Averaging,
+  type Clipping,
+  Optimizer,
+  type OptimizerOptions,
+  type WeightFilter,
+} from './optimizer.ts';
 export {
   type AdadeltaOptions,
   type AdagradOptions,
@@ -9,16 +20,14 @@ export {
   adamax,
   adamw,
   type BetaOptions,
-  type Clipping,
+  FlatOptimizer,
   type FtrlOptions,
   ftrl,
   type LionOptions,
   lion,
   nadam,
-  type Optimizer,
   type OptimizerLike,
   type OptimizerName,
-  type OptimizerOptions,
   type RmspropOptions,
   rmsprop,
   type SgdOptions,

@@ -1,47 +1,14 @@
-// Optimizers: their settings, and the words of the update kernel that carries them out over a flat range of weights.
+// Optimizers that the update kernel carries out over a flat range of weights, and optimizers by name.
 import { describe, NablaError } from '../errors.ts';
 import { resolveName } from '../names.ts';
 import { floatBits } from '../program/graph.ts';
 import { updateFlags, updateKinds } from '../program/kernels.ts';
-import { recorded } from '../saving/recorded.ts';
-import type { Schedule } from './schedules.ts';
-
-/** Settings that every optimizer has. */
-export interface OptimizerOptions {
-  /** Step size: a number, or a schedule such as `optimizers.schedules.cosineDecay({ ... })`. */
-  learningRate?: number | Schedule;
-  /** Decoupled weight decay: weights shrink by this times the learning rate each step. Default 0. */
-  weightDecay?: number;
-  /** The gradient of each weight is scaled down to this norm. Default: not. */
-  clipnorm?: number;
-  /** Each element of the gradients is limited to this size. Default: not. */
-  clipvalue?: number;
-  /** All gradients together are scaled down to this norm. Default: not. */
-  globalClipnorm?: number;
-}
-
-/** How gradients are limited before the step. */
-export interface Clipping {
-  readonly norm: number | undefined;
-  readonly value: number | undefined;
-  readonly globalNorm: number | undefined;
-}
-
-/** An optimizer: what the update kernel needs to know. The learning rate may be changed at any time, by a callback for instance. */
-export interface Optimizer {
-  readonly name: string;
-  /** The rate of the steps to come; with a schedule, that of the last steps. */
-  learningRate: number;
-  /** Gives each step its rate. */
-  readonly schedule: Schedule | undefined;
-  readonly clipping: Clipping;
-  /** Which of the kernel's three state ranges it uses. */
-  readonly states: readonly [boolean, boolean, boolean];
-  /** What the first state range is filled with at the start. Default 0. */
-  readonly initialState?: number;
-  /** Attribute words of the update kernel. */
-  readonly attributes: readonly number[];
-}
+import type { Variable } from '../variable.ts';
+import { adafactor } from './adafactor.ts';
+import { ComposedOptimizer } from './composed.ts';
+import { lamb } from './lamb.ts';
+import { muon } from './muon.ts';
+import { checked, Optimizer, type OptimizerOptions } from './optimizer.ts';
 
 interface Rule {
   name: string;
@@ -54,44 +21,40 @@ interface Rule {
   initialState?: number;
 }
 
-function checked(where: string, name: string, value: number | undefined, low: number, high: number): void {
-  if (value === undefined || (typeof value === 'number' && value >= low && value <= high)) return;
-  throw new NablaError(where, `bad ${name}, got ${describe(value)}, expected a number in [${low}, ${high}]`);
+/** An optimizer that the update kernel carries out, elementwise over a flat range of weights. */
+export class FlatOptimizer extends Optimizer {
+  /** @internal Which of the kernel's three state ranges it uses. */
+  readonly states: readonly [boolean, boolean, boolean];
+  /** @internal What the first state range is filled with at the start. */
+  readonly initialState: number;
+  private readonly rule: Rule;
+
+  /** @internal Use `adam()` and its like. */
+  constructor(rule: Rule, options: OptimizerOptions, defaultRate: number) {
+    super(rule.name, options, defaultRate);
+    this.rule = rule;
+    this.states = rule.states;
+    this.initialState = rule.initialState ?? 0;
+    // Ftrl's numbers in these places are no shares; it checks them itself.
+    const most = rule.kind === 'ftrl' ? Number.MAX_VALUE : 1;
+    checked(rule.name, 'beta1, rho or momentum', rule.beta1, 0, most);
+    checked(rule.name, 'beta2 or rho', rule.beta2, 0, most);
+    checked(rule.name, 'epsilon', rule.epsilon, 0, Number.MAX_VALUE);
+  }
+
+  /** @internal Attribute words of the update kernel for weights of this decay. */
+  attributes(weightDecay: number): number[] {
+    const { kind, flags = 0, beta1 = 0, beta2 = 0, epsilon = 0 } = this.rule;
+    return [updateKinds[kind], flags, ...[beta1, beta2, epsilon, weightDecay].map(floatBits)];
+  }
+
+  override statesPerWeight(weight: Variable): number {
+    return weight.size * this.states.filter(Boolean).length;
+  }
 }
 
-function make(rule: Rule, options: OptimizerOptions, defaultRate: number): Optimizer {
-  const { weightDecay = 0, clipnorm, clipvalue, globalClipnorm } = options;
-  const given = options.learningRate ?? defaultRate;
-  const schedule = typeof given === 'object' && typeof given?.at === 'function' ? given : undefined;
-  const learningRate = schedule === undefined ? (given as number) : schedule.at(0);
-  const limit = Number.MAX_VALUE;
-  checked(rule.name, 'learningRate', learningRate, 0, limit);
-  checked(rule.name, 'weightDecay', weightDecay, 0, limit);
-  for (const [name, value] of Object.entries({ clipnorm, clipvalue, globalClipnorm })) {
-    if (value === undefined || (typeof value === 'number' && value > 0 && value <= limit)) continue;
-    throw new NablaError(rule.name, `bad ${name}, got ${describe(value)}, expected a number above 0`);
-  }
-  // Ftrl's numbers in these places are no shares; it checks them itself.
-  const most = rule.kind === 'ftrl' ? limit : 1;
-  checked(rule.name, 'beta1, rho or momentum', rule.beta1, 0, most);
-  checked(rule.name, 'beta2 or rho', rule.beta2, 0, most);
-  checked(rule.name, 'epsilon', rule.epsilon, 0, limit);
-  if ([clipnorm, clipvalue, globalClipnorm].filter((clip) => clip !== undefined).length > 1) {
-    throw new NablaError(
-      rule.name,
-      'several ways to clip, expected only one of clipnorm, clipvalue and globalClipnorm',
-    );
-  }
-  const numbers = [rule.beta1 ?? 0, rule.beta2 ?? 0, rule.epsilon ?? 0, weightDecay];
-  return recorded('optimizers', rule.name, [options], {
-    name: rule.name,
-    learningRate,
-    schedule,
-    clipping: { norm: clipnorm, value: clipvalue, globalNorm: globalClipnorm },
-    states: rule.states,
-    ...(rule.initialState ? { initialState: rule.initialState } : {}),
-    attributes: [updateKinds[rule.kind], rule.flags ?? 0, ...numbers.map(floatBits)],
-  });
+function make(rule: Rule, options: OptimizerOptions, defaultRate: number): FlatOptimizer {
+  return new FlatOptimizer(rule, options, defaultRate);
 }
 
 /** Settings of {@link sgd}. */
@@ -103,7 +66,7 @@ export interface SgdOptions extends OptimizerOptions {
 }
 
 /** Stochastic gradient descent, with momentum. Default learning rate 0.01. */
-export function sgd(options: SgdOptions = {}): Optimizer {
+export function sgd(options: SgdOptions = {}): FlatOptimizer {
   const { momentum = 0, nesterov = false } = options;
   const rule: Rule =
     momentum === 0
@@ -131,7 +94,7 @@ export interface RmspropOptions extends OptimizerOptions {
 }
 
 /** RMSprop (Tieleman and Hinton 2012). Default learning rate 0.001. */
-export function rmsprop(options: RmspropOptions = {}): Optimizer {
+export function rmsprop(options: RmspropOptions = {}): FlatOptimizer {
   const { rho = 0.9, momentum = 0, epsilon = 1e-7, centered = false } = options;
   const flags = centered ? updateFlags.centered : 0;
   const states = [true, momentum > 0, centered] as const;
@@ -154,7 +117,7 @@ export interface AdamOptions extends OptimizerOptions {
   amsgrad?: boolean;
 }
 
-function adamLike(name: string, options: AdamOptions, weightDecay: number): Optimizer {
+function adamLike(name: string, options: AdamOptions, weightDecay: number): FlatOptimizer {
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7, amsgrad = false } = options;
   const flags = amsgrad ? updateFlags.amsgrad : 0;
   const states = [true, true, amsgrad] as const;
@@ -166,12 +129,12 @@ function adamLike(name: string, options: AdamOptions, weightDecay: number): Opti
 }
 
 /** Adam (Kingma and Ba 2015). Default learning rate 0.001. */
-export function adam(options: AdamOptions = {}): Optimizer {
+export function adam(options: AdamOptions = {}): FlatOptimizer {
   return adamLike('adam', options, 0);
 }
 
 /** Adam with decoupled weight decay (Loshchilov and Hutter 2019). Default learning rate 0.001, weightDecay 0.004. */
-export function adamw(options: AdamOptions = {}): Optimizer {
+export function adamw(options: AdamOptions = {}): FlatOptimizer {
   return adamLike('adamw', options, 0.004);
 }
 
@@ -184,7 +147,7 @@ export interface AdagradOptions extends OptimizerOptions {
 }
 
 /** Adagrad (Duchi et al. 2011): smaller steps for weights that have moved much. Default learning rate 0.001. */
-export function adagrad(options: AdagradOptions = {}): Optimizer {
+export function adagrad(options: AdagradOptions = {}): FlatOptimizer {
   const { initialAccumulatorValue: initialState = 0.1, epsilon = 1e-7 } = options;
   checked('adagrad', 'initialAccumulatorValue', initialState, 0, Number.MAX_VALUE);
   return make(
@@ -203,7 +166,7 @@ export interface AdadeltaOptions extends OptimizerOptions {
 }
 
 /** Adadelta (Zeiler 2012). Default learning rate 0.001; the original's is 1. */
-export function adadelta(options: AdadeltaOptions = {}): Optimizer {
+export function adadelta(options: AdadeltaOptions = {}): FlatOptimizer {
   const { rho = 0.95, epsilon = 1e-7 } = options;
   return make(
     { name: 'adadelta', kind: 'adadelta', beta2: rho, epsilon, states: [true, true, false] },
@@ -212,7 +175,7 @@ export function adadelta(options: AdadeltaOptions = {}): Optimizer {
   );
 }
 
-function betaRule(name: 'adamax' | 'nadam', options: BetaOptions): Optimizer {
+function betaRule(name: 'adamax' | 'nadam', options: BetaOptions): FlatOptimizer {
   const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7 } = options;
   return make({ name, kind: name, beta1, beta2, epsilon, states: [true, true, false] }, options, 0.001);
 }
@@ -221,12 +184,12 @@ function betaRule(name: 'adamax' | 'nadam', options: BetaOptions): Optimizer {
 export type BetaOptions = Omit<AdamOptions, 'amsgrad'>;
 
 /** Adam with the largest faded gradient in place of the mean square (Kingma and Ba 2015). Default learning rate 0.001. */
-export function adamax(options: BetaOptions = {}): Optimizer {
+export function adamax(options: BetaOptions = {}): FlatOptimizer {
   return betaRule('adamax', options);
 }
 
 /** Adam with Nesterov's momentum (Dozat 2016). Default learning rate 0.001. */
-export function nadam(options: BetaOptions = {}): Optimizer {
+export function nadam(options: BetaOptions = {}): FlatOptimizer {
   return betaRule('nadam', options);
 }
 
@@ -246,7 +209,7 @@ export interface FtrlOptions extends OptimizerOptions {
  * Follow the regularized leader (McMahan et al. 2013), the learning rate falling with the root of the sums of squares. For linear models: the first
  * step forgets the weights' first values, so that hidden units of equal gradients stay equal. Default learning rate 0.001.
  */
-export function ftrl(options: FtrlOptions = {}): Optimizer {
+export function ftrl(options: FtrlOptions = {}): FlatOptimizer {
   const {
     initialAccumulatorValue: initialState = 0.1,
     l1RegularizationStrength: beta1 = 0,
@@ -274,7 +237,7 @@ export interface LionOptions extends OptimizerOptions {
 }
 
 /** Lion (Chen et al. 2023): steps of one size, in the direction of the gradients' sign. Default learning rate 0.001. */
-export function lion(options: LionOptions = {}): Optimizer {
+export function lion(options: LionOptions = {}): FlatOptimizer {
   const { beta1 = 0.9, beta2 = 0.99 } = options;
   checked('lion', 'beta1', beta1, Number.MIN_VALUE, 1);
   return make({ name: 'lion', kind: 'lion', beta1, beta2, states: [true, false, false] }, options, 0.001);
@@ -291,6 +254,9 @@ const factories = {
   nadam,
   ftrl,
   lion,
+  lamb,
+  adafactor,
+  muon,
 } satisfies Record<string, () => Optimizer>;
 
 /** Names of optimizers. */
@@ -299,10 +265,20 @@ export type OptimizerName = keyof typeof factories;
 /** An optimizer, or the name of one with its defaults. */
 export type OptimizerLike = OptimizerName | Optimizer | (string & {});
 
+/** @internal Is it an optimizer that can update weights? */
+export function isOptimizer(value: unknown): value is FlatOptimizer | ComposedOptimizer {
+  return value instanceof FlatOptimizer || value instanceof ComposedOptimizer;
+}
+
 /** The optimizer that a name or object means. */
 export function getOptimizer(where: string, like: OptimizerLike): Optimizer {
   if (typeof like === 'string') return resolveName<() => Optimizer>(where, 'optimizer', like, factories)();
-  if (like !== null && typeof like === 'object' && 'attributes' in like) return like;
+  if (isOptimizer(like)) return like;
+  if (like instanceof Optimizer)
+    throw new NablaError(
+      where,
+      `the optimizer ${like.name} has no update(); extend optimizers.ComposedOptimizer`,
+    );
   throw new NablaError(
     where,
     `bad optimizer, got ${describe(like)}, expected a name such as 'adam' or optimizers.adam()`,

@@ -55,6 +55,7 @@ export class ConfigWriter {
       const values = Array.from(value.dataSync(), (number) => this.value(where, Number(number)));
       return { $: 'tensor', dtype: value.dtype, shape: value.shape, values };
     }
+    if (value instanceof RegExp) return { $: 'regexp', source: value.source, flags: value.flags };
     const array = arrayTypes.find((type) => value instanceof type);
     if (array !== undefined) {
       const values = Array.from(value as Float32Array, (number) => this.value(where, number));
@@ -135,6 +136,8 @@ export class ConfigReader {
       case 'op':
       case 'function':
         return makeFunction(this.where, $, String(name));
+      case 'regexp':
+        return this.guarded('regexp', () => new RegExp(String(json.source), String(json.flags)));
       case 'array':
         return this.array(json);
       case 'tensor':

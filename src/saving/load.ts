@@ -104,7 +104,7 @@ export function restoreInto(
   const stood = file.metadata.get(keys.training);
   if (!training || stood === undefined) return undefined;
   const { position, iterations, optimizers } = fieldsOf(where, 'the state of training', stood);
-  if (!isPosition(position) || !isCount(iterations) || !isList(optimizers)) {
+  if (!(position === null || isPosition(position)) || !isCount(iterations) || !isList(optimizers)) {
     throw new NablaError(
       where,
       `bad place in training, got ${JSON.stringify({ position, iterations })}; the file is altered`,
@@ -122,7 +122,7 @@ export function restoreInto(
   });
   model.restoreTraining(saved);
   model.iterations = iterations as number;
-  return position as unknown as FitPosition;
+  return position === null ? undefined : (position as unknown as FitPosition);
 }
 
 function isCount(json: Json | undefined): boolean {
@@ -131,12 +131,13 @@ function isCount(json: Json | undefined): boolean {
 
 function isPosition(json: Json | undefined): boolean {
   if (!isFields(json)) return false;
-  const { epoch, step, shuffle, random } = json;
+  const { epoch, step, shuffle, random, data } = json;
   return (
     isCount(epoch) &&
     isCount(step) &&
     isFields(shuffle) &&
     [shuffle.seed, shuffle.stream, shuffle.position].every((value) => Number.isSafeInteger(value)) &&
-    Array.isArray(random)
+    isList(random) &&
+    (data === undefined || (isFields(data) && Object.values(data).every(isCount)))
   );
 }

@@ -3,7 +3,7 @@ import { NablaError } from '../errors.ts';
 import type { ParameterGroup } from '../model/group.ts';
 import type { AnySavable } from '../model/savable.ts';
 import type { Trainer } from '../model/trainer.ts';
-import type { Optimizer } from '../optimizers/optimizers.ts';
+import type { Optimizer } from '../optimizers/optimizer.ts';
 import type { Variable } from '../variable.ts';
 import { weightNames } from './building.ts';
 
@@ -15,7 +15,7 @@ export interface SavedOptimizer {
   readonly step: number;
   readonly learningRate: number;
   /** What it keeps for each weight, in its order. */
-  readonly states: ReadonlyMap<string, readonly (Float32Array | undefined)[]>;
+  readonly states: ReadonlyMap<string, readonly Float32Array[]>;
 }
 
 /** The states of a model's optimizers, in the order in which they are used. */
@@ -57,24 +57,21 @@ function writeState(
   { step, learningRate, states }: SavedOptimizer,
 ): void {
   const names: ReadonlyMap<Variable, string> = weightNames(model);
-  const byWeight = new Map<Variable, readonly (Float32Array | undefined)[]>();
+  const byWeight = new Map<Variable, readonly Float32Array[]>();
   for (const [variable, present] of group.readState().states) {
     const name = names.get(variable)!;
     const given = states.get(name);
     if (given === undefined) continue;
-    const sizes = (list: readonly (Float32Array | undefined)[]) =>
-      Array.from(list, (values) => values?.length ?? 0)
-        .join(', ')
-        .replace(/(, 0)*$/, '');
+    const sizes = (list: readonly Float32Array[]) => Array.from(list, (values) => values?.length).join(', ');
     if (sizes(given) !== sizes(present)) {
       throw new NablaError(
         `${model.name}.load`,
-        `the state of ${optimizer.name} does not fit weight '${name}', got ${sizes(given)} numbers, expected ${sizes(present)}; ` +
+        `the state of ${optimizer.name} does not fit weight '${name}', got ${sizes(given) || 'no'} numbers, expected ${sizes(present) || 'none'}; ` +
           'was the model compiled with another optimizer?',
       );
     }
     byWeight.set(variable, given);
   }
-  group.writeState({ step, states: byWeight } as Parameters<ParameterGroup['writeState']>[0]);
+  group.writeState({ step, states: byWeight });
   if (optimizer.schedule === undefined) optimizer.learningRate = learningRate;
 }

@@ -135,7 +135,8 @@ function checkLayer(where: string, className: string, made: unknown): Layer {
 export function makeRecorded(where: string, kind: string, name: string, args: readonly unknown[]): unknown {
   if (!Object.hasOwn(namespaces, kind)) throw unknown(where, 'kind', kind, Object.keys(namespaces));
   const table = namespaces[kind as RecordKind];
-  const factory = entry(table, name);
+  // Names of factories begin small, those of classes do not.
+  const factory = /^[a-z]/.test(name) ? entry(table, name) : undefined;
   if (factory === undefined) throw unknown(where, kind, name, Object.keys(table));
   return factory(...(args as never[]));
 }

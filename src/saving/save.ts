@@ -44,7 +44,8 @@ export interface SaveOptions {
 /** The JSON of where training stands. */
 export interface SavedTraining {
   readonly iterations: number;
-  readonly position: FitPosition;
+  /** Null before the first fit. */
+  readonly position: FitPosition | null;
   /** In the order in which they are used; their numbers are among the tensors. */
   readonly optimizers: readonly Omit<SavedOptimizer, 'states'>[];
 }
@@ -91,14 +92,13 @@ export function modelParts(
       for (const [name, arrays] of states) {
         const weight = shapes.get(name)!;
         arrays.forEach((data, i) => {
-          if (data === undefined) return;
           const shape = data.length === weight.size ? weight.shape : [data.length];
           tensors.push([`${statePrefix}${place}/${i}/${name}`, { dtype: 'F32', shape, data }]);
         });
       }
       return rest;
     });
-    const { iterations, position } = model;
+    const { iterations, position = null } = model;
     const training: SavedTraining = { iterations, position, optimizers };
     metadata[keys.training] = JSON.stringify(training);
   }

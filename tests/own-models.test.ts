@@ -1,23 +1,19 @@
-// One's own models: layers in fields, losses and metrics from within, steps of one's own, and layers that several models train.
+// Models of one's own: layers in fields, losses and metrics from within, and what they refuse.
 import assert from 'node:assert/strict';
 import {
   abs,
   add,
   type Batch,
-  type CallContext,
   input,
   Layer,
   layers,
   Model,
   mean,
-  memory,
   model,
   mul,
   optimizers,
-  randomNormal,
   type Shape,
   type Step,
-  type StepLogs,
   sequential,
   setSeed,
   square,
@@ -29,39 +25,10 @@ import {
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { bad, says } from './support/errors.ts';
-import { modelBackends, oneBackend, twoBackends } from './support/fixtures.ts';
+import { oneBackend, twoBackends } from './support/fixtures.ts';
 import { clusters, inputs } from './support/models.ts';
 
-const near = { rtol: 1e-5, atol: 1e-6 };
-const wave = (count: number, width: number, speed: number) =>
-  tensor(
-    Float32Array.from({ length: count * width }, (_, i) => Math.sin(i * speed)),
-    [count, width],
-  );
-
-/** Two Dense layers in fields. */
-class Classifier extends Model {
-  hidden = layers.dense({ units: 8, activation: 'relu' });
-  rest = [layers.batchNormalization(), layers.dense({ units: 3, activation: 'softmax' })];
-  override call(x: Tensor, context: CallContext): Tensor {
-    return this.rest.reduce((value, layer) => layer.apply(value, context), this.hidden.apply(x, context));
-  }
-}
-
-const asSequential = () =>
-  sequential({
-    layers: [
-      layers.dense({ units: 8, activation: 'relu', inputShape: [inputs] }),
-      layers.batchNormalization(),
-      layers.dense({ units: 3, activation: 'softmax' }),
-    ],
-  });
-
-const settings = {
-  optimizer: 'adam',
-  loss: 'sparseCategoricalCrossentropy',
-  metrics: ['accuracy'],
-} as const;
+import { asSequential, Classifier, Gan, near, settings, wave } from './support/own-models.ts';
 
 describeBackends(
   'own models',
@@ -228,253 +195,6 @@ describeBackends(
   twoBackends,
 );
 
-/** The built-in step, written out. */
-class WrittenOut extends Classifier {
-  override trainStep({ x }: Batch, step: Step) {
-    let predictions: Tensor | undefined;
-    const loss = step.minimize(() => {
-      predictions = this.apply(x, step);
-      return step.computeLoss(predictions);
-    });
-    step.updateMetrics(predictions!);
-    return { loss };
-  }
-}
-
-/** A generator and a discriminator of vectors, each with its own optimizer, the second trained twice a step. */
-class Gan extends Model {
-  generator = sequential({
-    layers: [layers.dense({ units: 6, inputShape: [4] }), layers.batchNormalization()],
-  });
-  discriminator = sequential({
-    layers: [layers.dense({ units: 8, activation: 'relu' }), layers.dense({ units: 1 })],
-  });
-  ofGenerator = optimizers.adam({ learningRate: 0.01 });
-  ofDiscriminator = optimizers.adam({
-    learningRate: optimizers.schedules.exponentialDecay({
-      initialLearningRate: 0.02,
-      decaySteps: 1,
-      decayRate: 0.5,
-    }),
-  });
-  twice = true;
-
-  override call(z: Tensor, context: CallContext): Tensor {
-    return this.generator.apply(z, context);
-  }
-
-  override trainStep({ x, size }: Batch, step: Step): StepLogs {
-    const score = (data: Tensor) => this.discriminator.apply(data, step);
-    const judge = () => {
-      const fake = this.generator.apply(randomNormal([size, 4]), step);
-      return sub(mean(square(score(fake))), mean(score(x)));
-    };
-    const { discriminator, generator } = this;
-    let dLoss = step.minimize(judge, { of: discriminator, optimizer: this.ofDiscriminator });
-    if (this.twice) dLoss = step.minimize(judge, { of: discriminator, optimizer: this.ofDiscriminator });
-    const gLoss = step.minimize(() => mean(score(this.generator.apply(randomNormal([size, 4]), step))), {
-      of: generator,
-      optimizer: this.ofGenerator,
-    });
-    return { dLoss, gLoss };
-  }
-}
-
-describeBackends(
-  'own steps',
-  () => {
-    it('that write the built-in one out are equal to it to the bit', async () => {
-      const { x, y } = clusters(50);
-      const results = [];
-      for (const make of [() => new Classifier(), () => new WrittenOut()]) {
-        setSeed(2);
-        const network = make();
-        network.compile({ ...settings, metrics: ['accuracy'] });
-        const sampleWeight = Float32Array.from({ length: 50 }, (_, i) => 0.5 + (i % 3));
-        const { history } = await network.fit(x, y, {
-          epochs: 3,
-          batchSize: 16,
-          verbose: 0,
-          validationSplit: 0.2,
-          sampleWeight,
-        });
-        results.push({ history, weights: network.getWeights() });
-        network.dispose();
-      }
-      assert.deepEqual(results[1], results[0]);
-    });
-
-    it('train two models against each other, each with its own weights and optimizer', async () => {
-      setSeed(4);
-      const gan = new Gan();
-      gan.compile({});
-      const before = memory().programs;
-      const { history, steps } = await gan.fit(wave(70, 6, 0.7), null, {
-        epochs: 3,
-        batchSize: 16,
-        verbose: 0,
-      });
-      assert.deepEqual(Object.keys(history), ['dLoss', 'gLoss']);
-      assert.equal(steps, 15);
-      assert.ok(Object.values(history).flat().every(Number.isFinite));
-      const { trainer } = { trainer: gan.trainer('test') };
-      const stepsOf = (optimizer: object) => trainer.optimizerState().get(bad(optimizer))?.step;
-      assert.equal(stepsOf(gan.ofGenerator), 15);
-      assert.equal(stepsOf(gan.ofDiscriminator), 30);
-      close([gan.ofDiscriminator.learningRate], [0.02 * 0.5 ** 29], near);
-      const samples = await gan.predict(wave(3, 4, 1));
-      assert.deepEqual(samples.shape, [3, 6]);
-      // Two programs of the step, full batches and the rest, and the prediction: no program an op.
-      assert.ok(memory().programs - before < 40, `${memory().programs - before} programs`);
-      gan.dispose();
-    });
-
-    it('compute what each call of the optimizers would, one after the other', async () => {
-      class Two extends Model {
-        a = new Variable(tensor([1, -2, 3]), 'a');
-        b = new Variable(tensor([0.5, 1, 2]), 'b');
-        first = optimizers.sgd({ learningRate: 0.1 });
-        second = optimizers.sgd({ learningRate: 0.1, momentum: 0.9 });
-        seen = new Variable(tensor([0]), 'seen', false);
-        override call(x: Tensor): Tensor {
-          return mul(x, add(this.a, this.b));
-        }
-        override trainStep({ x }: Batch, step: Step) {
-          const error = () => mean(square(this.apply(x, step)));
-          const one = step.gradients(error, this.a);
-          step.applyGradients(one.gradients, { of: this.a, optimizer: this.first });
-          const after = step.minimize(error, { of: [this.b], optimizer: this.second });
-          step.minimize(error, { of: [this.b], optimizer: this.second });
-          // The first gradient is still what it was.
-          step.report({ gradient: mean(one.gradients[0]!) });
-          this.seen.assign(add(this.seen, mean(x)));
-          return { before: one.loss, after, last: error() };
-        }
-      }
-      const two = new Two();
-      two.compile({});
-      const x = [1, 2, -1];
-      let [a, b, velocity] = [
-        [1, -2, 3],
-        [0.5, 1, 2],
-        [0, 0, 0],
-      ];
-      const loss = () => x.reduce((sum, v, i) => sum + (v * (a[i]! + b[i]!)) ** 2, 0) / 3;
-      const gradient = () => x.map((v, i) => (2 * v * v * (a[i]! + b[i]!)) / 3);
-      for (let i = 0; i < 3; i++) {
-        const logs = await two.trainOnBatch([x]);
-        const before = loss();
-        const first = gradient();
-        a = a.map((v, k) => v - 0.1 * first[k]!);
-        const after = loss();
-        for (let use = 0; use < 2; use++) {
-          const g = gradient();
-          velocity = velocity.map((v, k) => 0.9 * v - 0.1 * g[k]!);
-          b = b.map((v, k) => v + velocity[k]!);
-        }
-        const average = first.reduce((sum, v) => sum + v) / 3;
-        close(
-          [logs.before!, logs.after!, logs.last!, logs.gradient!],
-          [before, after, loss(), average],
-          near,
-        );
-        close(two.a.dataSync(), a, near);
-        close(two.b.dataSync(), b, near);
-      }
-      close(two.seen.dataSync(), [2], near);
-      two.dispose();
-    });
-
-    it('of evaluation report what they say', async () => {
-      class Tested extends Classifier {
-        override testStep({ x, y }: Batch, step: Step) {
-          const predictions = this.apply(x, step);
-          assert.equal(step.training, false);
-          return { loss: step.computeLoss(predictions), first: mul(add(y, 0), 1).cast('float32') };
-        }
-      }
-      const { x, y, labels } = clusters(20);
-      const tested = new Tested();
-      tested.compile({ optimizer: 'sgd', loss: 'sparseCategoricalCrossentropy' });
-      const logs = await tested.evaluate(x, y, { batchSize: 8 });
-      close([logs.first!], [labels.reduce((a, b) => a + b) / 20], near);
-      const { history } = await tested.fit(x, y, { verbose: 0, validationData: [x, y] });
-      assert.deepEqual(Object.keys(history), ['loss', 'val_loss', 'val_first']);
-      tested.dispose();
-    });
-  },
-  modelBackends,
-);
-
-describeBackends(
-  'layers that several models train',
-  () => {
-    it('keep the optimizer of each model going', async () => {
-      const [x, y] = [wave(16, 4, 1), wave(16, 2, 2)];
-      const parts = () => {
-        const base = sequential({
-          layers: [layers.dense({ units: 6, activation: 'tanh', inputShape: [4] })],
-        });
-        const heads = [0, 1].map(() => sequential({ layers: [base, layers.dense({ units: 2 })] }));
-        return { base, heads };
-      };
-      setSeed(7);
-      const alone = parts();
-      alone.heads[0]!.compile({ optimizer: 'adam', loss: 'mse' });
-      for (let i = 0; i < 4; i++) await alone.heads[0]!.trainOnBatch(x, y);
-
-      setSeed(7);
-      const shared = parts();
-      shared.heads[0]!.compile({ optimizer: 'adam', loss: 'mse' });
-      shared.heads[1]!.compile({ optimizer: optimizers.adam({ learningRate: 0 }), loss: 'mse' });
-      for (let i = 0; i < 4; i++) {
-        await shared.heads[0]!.trainOnBatch(x, y);
-        await shared.heads[1]!.trainOnBatch(x, y);
-      }
-      assert.deepEqual(shared.heads[0]!.getWeights(), alone.heads[0]!.getWeights());
-      const trainers = shared.heads.map((head) => head.trainer('test'));
-      assert.deepEqual(
-        trainers,
-        shared.heads.map((head) => head.trainer('test')),
-      );
-      assert.deepEqual(
-        trainers.map(({ group }) => [group.step, group.stretches.length]),
-        [
-          [4, 1],
-          [4, 2],
-        ],
-      );
-    });
-
-    it('and go on after layers were frozen and thawed', async () => {
-      const [x, y] = [wave(16, 4, 1), wave(16, 2, 2)];
-      const make = () => {
-        setSeed(8);
-        const network = sequential({
-          layers: [
-            layers.dense({ units: 6, activation: 'tanh', inputShape: [4] }),
-            layers.dense({ units: 2 }),
-          ],
-        });
-        network.compile({ optimizer: 'adam', loss: 'mse' });
-        return network;
-      };
-      const network = make();
-      await network.trainOnBatch(x, y);
-      await network.trainOnBatch(x, y);
-      network.layers[0]!.trainable = false;
-      await network.evaluate(x, y);
-      network.layers[0]!.trainable = true;
-      await network.trainOnBatch(x, y);
-      const plain = make();
-      for (let i = 0; i < 3; i++) await plain.trainOnBatch(x, y);
-      assert.deepEqual(network.getWeights(), plain.getWeights());
-      assert.equal(network.trainer('test').group.step, 3);
-    });
-  },
-  modelBackends,
-);
-
 describeBackends(
   'own models refuse',
   () => {
@@ -578,6 +298,14 @@ describeBackends(
       );
       outside.trainable = false;
       assert.deepEqual(new Forgetful().predictOnBatch(clusters(8).x).shape, [8, 2]);
+    });
+
+    it('to compute without a call', () => {
+      const Nothing = class extends (Model as unknown as new () => Classifier) {};
+      assert.throws(
+        () => new Nothing().predictOnBatch(clusters(8).x),
+        says('nothing', 'the model has no call()'),
+      );
     });
 
     it('calls, losses and metrics that give no tensors', async () => {

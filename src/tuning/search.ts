@@ -1,0 +1,219 @@
+// Searches for good settings: every combination of a grid, or random ones.
+import { describe, NablaError } from '../errors.ts';
+import type { FitOptions } from '../model/fit.ts';
+import type { Logs } from '../model/history.ts';
+import type { Model } from '../model/model.ts';
+import type { ModelData } from '../model/slots.ts';
+import type { Nested } from '../nested.ts';
+import { setSeed } from '../ops/random.ts';
+import { Philox } from '../random.ts';
+import type { Tensor } from '../tensor.ts';
+import { checkLeast } from './rows.ts';
+
+/** Values of each setting, by name. */
+export type Grid<P> = { readonly [K in keyof P]: readonly P[K][] };
+
+/** A range of numbers that random search draws from. */
+export interface Range {
+  /** The least. */
+  readonly min: number;
+  /** The most. */
+  readonly max: number;
+  /** Draw its logarithm evenly: for rates and decays. Default false. */
+  readonly log?: boolean;
+  /** Whole numbers only, `max` among them. Default false. */
+  readonly integer?: boolean;
+}
+
+/** Where random search draws each setting from: some values, a range of numbers, or a function. */
+export type Space<P> = {
+  readonly [K in keyof P]: readonly P[K][] | Range | ((random: Philox) => P[K]);
+};
+
+/** Options of {@link gridSearch}: those of fit, and what is looked at. */
+export interface SearchOptions extends FitOptions {
+  /** What is compared: the best value of any epoch. Default `'val_loss'`. */
+  monitor?: string;
+  /** Whether less or more is better; `'auto'`: more for names with accuracy and its like in them. Default `'auto'`. */
+  mode?: 'auto' | 'min' | 'max';
+  /** The seed that is set before each trial, so that all begin alike. Default: none is set. */
+  trialSeed?: number;
+}
+
+/** Options of {@link randomSearch}. */
+export interface RandomSearchOptions extends SearchOptions {
+  /** How many combinations are tried. Default 10. */
+  trials?: number;
+  /** Of the combinations. Default 0. */
+  seed?: number;
+}
+
+/** One combination and how it did. */
+export interface Trial<P> {
+  /** What the model was built from. */
+  readonly settings: P;
+  /** The best value of what was monitored; NaN if the trial failed. */
+  readonly score: number;
+  /** The epoch of that value, from 0; -1 if the trial failed. */
+  readonly epoch: number;
+  /** Loss and metrics of that epoch. */
+  readonly logs: Logs;
+  /** Why it failed, such as a loss that turned NaN. */
+  readonly error?: Error;
+}
+
+/** What a search gives. */
+export interface SearchResult<P, M extends Model<Nested<Tensor>>> {
+  /** In the order in which they were tried. */
+  readonly trials: Trial<P>[];
+  /** The one with the best score. */
+  readonly best: Trial<P>;
+  /** The best trial's model, as it was after its last epoch. The caller disposes of it; those of other trials are gone. */
+  readonly model: M;
+}
+
+/**
+ * Trains a model for every combination of settings. A trial whose training fails, with a loss of NaN for instance, is noted and left behind.
+ *
+ * @param build makes a compiled model from settings
+ * @throws NablaError when there is nothing to search, nothing to monitor, or all trials fail
+ * @example
+ * const { best, model } = await gridSearch(build, { units: [16, 64], rate: [1e-2, 1e-3] }, x, y, { validationSplit: 0.2, epochs: 10 });
+ */
+export async function gridSearch<P extends object, M extends Model<Nested<Tensor>>>(
+  build: (settings: P) => M,
+  grid: Grid<P>,
+  x: ModelData,
+  y: ModelData | null | undefined,
+  options: SearchOptions = {},
+): Promise<SearchResult<P, M>> {
+  const names = Object.keys(grid) as (keyof P & string)[];
+  let combinations: Partial<P>[] = [{}];
+  for (const name of names) {
+    const values: unknown = grid[name];
+    if (!Array.isArray(values) || values.length === 0) {
+      throw new NablaError('gridSearch', `bad ${name}, got ${describe(values)}, expected an array of values`);
+    }
+    combinations = combinations.flatMap((some) => grid[name].map((value) => ({ ...some, [name]: value })));
+  }
+  return await search('gridSearch', build, combinations as P[], x, y, options);
+}
+
+/**
+ * Trains a model for random settings (Bergstra and Bengio 2012). A trial whose training fails is noted and left behind.
+ *
+ * @param build makes a compiled model from settings
+ * @throws NablaError when a setting has nothing to draw from, nothing is monitored, or all trials fail
+ * @example
+ * const space = { units: { min: 8, max: 128, integer: true }, rate: { min: 1e-4, max: 1e-1, log: true }, activation: ['relu', 'tanh'] };
+ * const { best } = await randomSearch(build, space, x, y, { trials: 20, validationSplit: 0.2, epochs: 10 });
+ */
+export async function randomSearch<P extends object, M extends Model<Nested<Tensor>>>(
+  build: (settings: P) => M,
+  space: Space<P>,
+  x: ModelData,
+  y: ModelData | null | undefined,
+  options: RandomSearchOptions = {},
+): Promise<SearchResult<P, M>> {
+  const { trials = 10, seed = 0, ...rest } = options;
+  checkLeast('randomSearch', 'trials', trials, 1);
+  const random = new Philox(seed);
+  const drawn = Array.from({ length: trials }, () => {
+    const names = Object.keys(space) as (keyof P & string)[];
+    return Object.fromEntries(names.map((name) => [name, draw(name, space[name], random)])) as P;
+  });
+  return await search('randomSearch', build, drawn, x, y, rest);
+}
+
+function draw(name: string, from: unknown, random: Philox): unknown {
+  if (typeof from === 'function') return from(random);
+  if (Array.isArray(from) && from.length > 0) return from[random.int(from.length)];
+  const { min, max, log = false, integer = false } = (from ?? {}) as Partial<Range>;
+  const isRange = typeof min === 'number' && typeof max === 'number' && min <= max;
+  const whole = !integer || (Number.isInteger(min) && Number.isInteger(max));
+  if (Array.isArray(from) || !isRange || (log && min <= 0) || !whole) {
+    const what = describe(isRange ? `${min} to ${max}` : from);
+    throw new NablaError(
+      'randomSearch',
+      `bad ${name}, got ${what}, expected values, a function, or { min, max } with min <= max, above 0 for log, whole for integer`,
+    );
+  }
+  // Whole numbers are rounded from a range that is half a number longer at both ends, so that the ends are as likely as the rest.
+  const [low, high] = integer && !log ? [min - 0.5, max + 0.5] : [min, max];
+  const u = random.uniform();
+  const value = log ? Math.exp(Math.log(low) + u * Math.log(high / low)) : low + u * (high - low);
+  return Math.min(max, Math.max(min, integer ? Math.round(value) : value));
+}
+
+async function search<P extends object, M extends Model<Nested<Tensor>>>(
+  where: string,
+  build: (settings: P) => M,
+  combinations: readonly P[],
+  x: ModelData,
+  y: ModelData | null | undefined,
+  options: SearchOptions,
+): Promise<SearchResult<P, M>> {
+  const { monitor = 'val_loss', mode = 'auto', trialSeed, ...fit } = options;
+  if (!['auto', 'min', 'max'].includes(mode)) {
+    throw new NablaError(where, `bad mode, got ${describe(mode)}, expected 'auto', 'min' or 'max'`);
+  }
+  const sign =
+    mode === 'max' || (mode === 'auto' && /acc|auc|precision|recall|f1|r2|iou/i.test(monitor)) ? -1 : 1;
+  const trials: Trial<P>[] = [];
+  let best: { trial: Trial<P>; model: M } | undefined;
+  for (const settings of combinations) {
+    if (trialSeed !== undefined) setSeed(trialSeed);
+    const model = build(settings);
+    let trial: Trial<P>;
+    try {
+      const { history } = await model.fit(x, y, fit);
+      trial = { settings, ...bestEpoch(where, history, monitor, sign) };
+    } catch (error) {
+      model.dispose();
+      // What is wrong with the search itself is not the trial's fault.
+      if (!(error instanceof NablaError) || error.where === where) throw error;
+      trials.push({ settings, score: Number.NaN, epoch: -1, logs: {}, error });
+      continue;
+    }
+    trials.push(trial);
+    if (best === undefined || isBetter(sign * trial.score, sign * best.trial.score)) {
+      best?.model.dispose();
+      best = { trial, model };
+    } else {
+      model.dispose();
+    }
+  }
+  if (best === undefined) {
+    const [first] = trials;
+    throw new NablaError(
+      where,
+      `all ${trials.length} trials failed, the first with: ${first?.error?.message}`,
+      {
+        cause: first?.error,
+      },
+    );
+  }
+  return { trials, best: best.trial, model: best.model };
+}
+
+/** Is it lower? Anything is better than NaN. */
+function isBetter(value: number, best: number): boolean {
+  return Number.isNaN(best) ? !Number.isNaN(value) : value < best;
+}
+
+function bestEpoch(where: string, history: Record<string, number[]>, monitor: string, sign: number) {
+  const values = history[monitor];
+  if (values === undefined) {
+    throw new NablaError(
+      where,
+      `nothing to compare, got monitor '${monitor}', expected one of ${Object.keys(history).join(', ')}; ` +
+        'give validationData or validationSplit for those that begin with val_',
+    );
+  }
+  let epoch = 0;
+  values.forEach((value, i) => {
+    if (isBetter(sign * value, sign * values[epoch]!)) epoch = i;
+  });
+  const logs = Object.fromEntries(Object.entries(history).map(([name, column]) => [name, column[epoch]!]));
+  return { score: values[epoch]!, epoch, logs };
+}
