@@ -58,22 +58,29 @@ export interface Bound {
   readonly byteOffset: number;
 }
 
+/** Room for a program's bindings. In a buffer of its own: engines move small arrays out of their heap when native code asks for them. */
+function newBindings(slots: number): Bindings {
+  return new Float64Array(new ArrayBuffer(16 * (slots - 1)));
+}
+
 /** A program that is loaded into the backend and can be run again and again. */
 export class Executable {
   readonly compiled: CompiledProgram;
   readonly engine: Engine;
+  /** Memory that the program was traced over, beyond its inputs and outputs. */
+  readonly captured: readonly Storage[];
   private readonly handle: number;
+  // For calls that end before the next one begins.
+  private readonly bindings: Bindings;
   private unloaded = false;
 
   constructor(engine: Engine, graph: Graph) {
     this.engine = engine;
     this.compiled = compile(graph);
-    this.handle = engine.backend.load(this.compiled.words);
-  }
-
-  /** Memory that the program was traced over, beyond its inputs and outputs. */
-  get captured(): Storage[] {
-    return this.compiled.slots.flatMap((slot) => (slot.kind === 'storage' ? [slot.storage as Storage] : []));
+    const { slots, words } = this.compiled;
+    this.captured = slots.flatMap((slot) => (slot.kind === 'storage' ? [slot.storage as Storage] : []));
+    this.bindings = newBindings(slots.length);
+    this.handle = engine.backend.load(words);
   }
 
   /** Has some of that memory been freed, so that the program must be traced anew? */
@@ -84,7 +91,7 @@ export class Executable {
   /** Runs it once, on this thread. */
   run(inputs: readonly Bound[], outputs: readonly Bound[]): void {
     try {
-      this.engine.backend.run(this.handle, this.bind(inputs, outputs));
+      this.engine.backend.run(this.handle, this.bind(this.bindings, inputs, outputs));
     } catch (error) {
       throw this.worded(error);
     }
@@ -92,7 +99,8 @@ export class Executable {
 
   /** Runs it `steps` times off the event loop. */
   start(inputs: readonly Bound[], outputs: readonly Bound[], steps: number): Run {
-    const run = this.engine.backend.start(this.handle, this.bind(inputs, outputs), steps);
+    const bindings = newBindings(this.compiled.slots.length);
+    const run = this.engine.backend.start(this.handle, this.bind(bindings, inputs, outputs), steps);
     const done = run.done.catch((error: unknown) => {
       throw this.worded(error);
     });
@@ -110,9 +118,8 @@ export class Executable {
     this.engine.backend.unload(this.handle);
   }
 
-  private bind(inputs: readonly Bound[], outputs: readonly Bound[]): Bindings {
+  private bind(bindings: Bindings, inputs: readonly Bound[], outputs: readonly Bound[]): Bindings {
     const { slots } = this.compiled;
-    const bindings = new Float64Array(2 * (slots.length - 1));
     for (let i = 1; i < slots.length; i++) {
       const slot = slots[i]!;
       const at = 2 * (i - 1);
