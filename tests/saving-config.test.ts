@@ -285,7 +285,7 @@ describeBackends('what factories make, as JSON', () => {
     optimizers: nabla.optimizers,
     schedules: nabla.optimizers.schedules,
   };
-  const hidden = /^([A-Z]|get|penalty|collect|add)/;
+  const hidden = /^(get|penalty|collect|add|[A-Z])/;
   for (const [kind, namespace] of Object.entries(namespaces)) {
     for (const [name, factory] of Object.entries(namespace)) {
       if (typeof factory !== 'function' || noFactories.includes(name) || hidden.test(name)) continue;
@@ -310,8 +310,8 @@ describeBackends('what factories make, as JSON', () => {
     const learningRate = nabla.optimizers.schedules.cosineDecay({ initialLearningRate: 0.5, decaySteps: 10 });
     const made = nabla.optimizers.adamw({ learningRate, beta1: 0.8, clipnorm: 1 });
     const json = JSON.parse(JSON.stringify(new ConfigWriter().value('test', made))) as Json;
-    const again = new ConfigReader('test').value(json) as nabla.optimizers.FlatOptimizer;
-    assert.deepEqual(again.attributes(0.1), made.attributes(0.1));
+    const again = new ConfigReader('test').value(json) as nabla.optimizers.Optimizer;
+    assert.deepEqual(JSON.stringify(again), JSON.stringify(made));
     assert.deepEqual(again.clipping, made.clipping);
     assert.equal(again.schedule!.at(3), learningRate.at(3));
   });

@@ -5,7 +5,6 @@ import { fill } from '../ops/creation.ts';
 import { sum } from '../ops/reduce.ts';
 import { stack } from '../ops/shape.ts';
 import { recorded } from '../saving/recorded.ts';
-import type { Tensor } from '../tensor.ts';
 import { type ConfusionOptions, checkConfusion, chosen } from './confusion.ts';
 import type { StreamingMetric } from './metric.ts';
 
@@ -16,12 +15,12 @@ function counted(name: string, options: ConfusionOptions, count: Count): Streami
   const { threshold = 0.5, classId } = options;
   return recorded('metrics', name, [options], {
     name,
-    update: (yTrue: Tensor, yPred: Tensor) => {
+    update: (yTrue, yPred) => {
       const [labels, predictions] = chosen(name, classId, yTrue, yPred);
       const said = cast(greater(predictions, threshold), 'float32');
       return stack([sum(mul(said, labels)), sum(said), sum(labels), fill([], labels.size)], 0);
     },
-    result: ([hits, said, there, all]: Float64Array) => count(hits!, said!, there!, all!),
+    result: ([hits, said, there, all]) => count(hits!, said!, there!, all!),
   });
 }
 

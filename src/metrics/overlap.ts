@@ -52,8 +52,12 @@ function overClasses(
 /** The overlap of what is labelled and what is predicted as one of some classes over their union, averaged over those classes that are met. */
 export function iou(options: IoUOptions): StreamingMetric {
   const { numClasses, targetClassIds } = options;
-  const made = overClasses('iou', numClasses, targetClassIds, meanIoU(options).update);
-  return recorded('metrics', 'iou', [options], made);
+  return recorded(
+    'metrics',
+    'iou',
+    [options],
+    overClasses('iou', numClasses, targetClassIds, meanIoU(options).update),
+  );
 }
 
 /** {@link iou} of labels 0 and 1 and predictions that say yes from a threshold on. */
@@ -62,20 +66,19 @@ export function binaryIoU(options: BinaryIoUOptions = {}): StreamingMetric {
   if (typeof threshold !== 'number' || Number.isNaN(threshold))
     throw new NablaError('binaryIoU', `bad threshold, got ${describe(threshold)}, expected a number`);
   const { update } = meanIoU({ numClasses: 2 });
-  const made = overClasses('binaryIoU', 2, targetClassIds, (yTrue, yPred) =>
-    update(yTrue, cast(greaterEqual(yPred, threshold), 'int32')),
-  );
-  return recorded('metrics', 'binaryIoU', [options], made);
+  const said: StreamingMetric['update'] = (yTrue, yPred) =>
+    update(yTrue, cast(greaterEqual(yPred, threshold), 'int32'));
+  return recorded('metrics', 'binaryIoU', [options], overClasses('binaryIoU', 2, targetClassIds, said));
 }
 
 /** {@link iou} where labels are one-hot rows, and predictions rows of scores. */
 export function oneHotIoU(options: Omit<IoUOptions, 'sparseYTrue' | 'sparseYPred'>): StreamingMetric {
-  const made = { ...iou({ ...options, sparseYTrue: false, sparseYPred: false }), name: 'oneHotIoU' };
-  return recorded('metrics', 'oneHotIoU', [options], made);
+  const metric = iou({ ...options, sparseYTrue: false, sparseYPred: false });
+  return recorded('metrics', 'oneHotIoU', [options], { ...metric, name: 'oneHotIoU' });
 }
 
 /** {@link meanIoU} where labels are one-hot rows, and predictions rows of scores. */
 export function oneHotMeanIoU(options: Omit<MeanIoUOptions, 'sparseYTrue' | 'sparseYPred'>): StreamingMetric {
-  const made = { ...meanIoU({ ...options, sparseYTrue: false, sparseYPred: false }), name: 'oneHotMeanIoU' };
-  return recorded('metrics', 'oneHotMeanIoU', [options], made);
+  const metric = meanIoU({ ...options, sparseYTrue: false, sparseYPred: false });
+  return recorded('metrics', 'oneHotMeanIoU', [options], { ...metric, name: 'oneHotMeanIoU' });
 }

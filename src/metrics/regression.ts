@@ -46,7 +46,7 @@ export function concordanceCorrelation(): Metric {
   const name = 'concordanceCorrelation';
   return recorded('metrics', name, [], {
     name,
-    call: (yTrue: Tensor, yPred: Tensor) => {
+    call: (yTrue, yPred) => {
       const labels = alignLabels(name, yTrue, yPred);
       const [a, b] = [mean(labels, -1, true), mean(yPred, -1, true)];
       const together = mean(mul(sub(labels, a), sub(yPred, b)), -1);

@@ -19,6 +19,7 @@ import { type LogEntry, RunningMean, type Slice } from './log.ts';
 import { type Compiled, checkCount, type Model } from './model.ts';
 import { customProgram, type StepProgram, type StepSpec, stepProgram } from './programs.ts';
 import { ascending, checkHome, type Order, type StepData } from './step-data.ts';
+import { runOwnStep } from './take.ts';
 import { applyGradients, countStep } from './update.ts';
 
 // A slice of steps between two looks at the event loop, in milliseconds: about ten a second.
@@ -318,7 +319,7 @@ export class Trainer {
   private customProgram(train: boolean, source: BatchSpec, data: StepData): StepProgram {
     return customProgram(this.engine, source, (graph, batch, log) => {
       const uses = new Map<ParameterGroup, number>();
-      this.model.runStep(train, data, batch, source.batchSize, log, (optimizer, gradients) => {
+      runOwnStep(this.model, train, data, batch, source.batchSize, log, (optimizer, gradients) => {
         const group = this.groupOf(optimizer, [...gradients.keys()]);
         const use = uses.get(group) ?? 0;
         uses.set(group, use + 1);

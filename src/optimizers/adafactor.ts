@@ -4,7 +4,6 @@ import { cast } from '../ops/compare.ts';
 import { mean } from '../ops/reduce.ts';
 import { expandDims } from '../ops/shape.ts';
 import { rsqrt, sqrt, square } from '../ops/unary.ts';
-import { recorded } from '../saving/recorded.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { ComposedOptimizer, type StateSpec, type UpdateContext, type Updated } from './composed.ts';
@@ -80,5 +79,5 @@ class Adafactor extends ComposedOptimizer {
  * @example model.compile({ optimizer: optimizers.adafactor({ learningRate: 0.01 }), loss: 'meanSquaredError' });
  */
 export function adafactor(options: AdafactorOptions = {}): ComposedOptimizer {
-  return recorded('optimizers', 'adafactor', [options], new Adafactor(options));
+  return new Adafactor(options);
 }

@@ -3,7 +3,6 @@ import { add, div, mul, sub } from '../ops/arithmetic.ts';
 import { greater, logicalAnd, where } from '../ops/compare.ts';
 import { norm } from '../ops/reduce.ts';
 import { sqrt, square } from '../ops/unary.ts';
-import { recorded } from '../saving/recorded.ts';
 import type { Variable } from '../variable.ts';
 import { ComposedOptimizer, type UpdateContext, type Updated } from './composed.ts';
 import { oneMinusPower } from './numeric.ts';
@@ -57,5 +56,5 @@ class Lamb extends ComposedOptimizer {
  * @example model.compile({ optimizer: optimizers.lamb({ weightDecay: 0.01, excludeFromWeightDecay: 'bias' }), loss: 'meanSquaredError' });
  */
 export function lamb(options: LambOptions = {}): ComposedOptimizer {
-  return recorded('optimizers', 'lamb', [options], new Lamb(options));
+  return new Lamb(options);
 }

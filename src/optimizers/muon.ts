@@ -5,7 +5,6 @@ import { add, div, mul, sub } from '../ops/arithmetic.ts';
 import { matMul } from '../ops/linalg.ts';
 import { norm } from '../ops/reduce.ts';
 import { sqrt, square } from '../ops/unary.ts';
-import { recorded } from '../saving/recorded.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { ComposedOptimizer, type StateSpec, type UpdateContext, type Updated } from './composed.ts';
@@ -149,5 +148,5 @@ class Muon extends ComposedOptimizer {
  * @example model.compile({ optimizer: optimizers.muon({ learningRate: 0.01, excludeLayers: 'output' }), loss: 'meanSquaredError' });
  */
 export function muon(options: MuonOptions = {}): ComposedOptimizer {
-  return recorded('optimizers', 'muon', [options], new Muon(options));
+  return new Muon(options);
 }

@@ -3,7 +3,6 @@ import { describe, NablaError } from '../errors.ts';
 import { resolveName } from '../names.ts';
 import { floatBits } from '../program/graph.ts';
 import { updateFlags, updateKinds } from '../program/kernels.ts';
-import { recorded } from '../saving/recorded.ts';
 import type { Variable } from '../variable.ts';
 import { adafactor } from './adafactor.ts';
 import { ComposedOptimizer } from './composed.ts';
@@ -55,7 +54,7 @@ export class FlatOptimizer extends Optimizer {
 }
 
 function make(rule: Rule, options: OptimizerOptions, defaultRate: number): FlatOptimizer {
-  return recorded('optimizers', rule.name, [options], new FlatOptimizer(rule, options, defaultRate));
+  return new FlatOptimizer(rule, options, defaultRate);
 }
 
 /** Settings of {@link sgd}. */
