@@ -1,5 +1,6 @@
 // What all optimizers have: a learning rate, limits on gradients, weight decay, accumulation of gradients and averages of weights.
 import { describe, NablaError } from '../errors.ts';
+import { recorded } from '../saving/recorded.ts';
 import type { Variable } from '../variable.ts';
 import type { Schedule } from './schedules.ts';
 
@@ -122,6 +123,7 @@ export abstract class Optimizer {
     const { gradientAccumulationSteps, useEma = false, emaMomentum = 0.99, emaOverwriteFrequency } = options;
     const given = options.learningRate ?? defaultRate;
     this.name = name;
+    recorded('optimizers', name, [options], this);
     this.schedule = typeof given === 'object' && typeof given?.at === 'function' ? given : undefined;
     this.learningRate = this.schedule === undefined ? (given as number) : this.schedule.at(0);
     checked(name, 'learningRate', this.learningRate, 0, Number.MAX_VALUE);
