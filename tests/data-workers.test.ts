@@ -43,6 +43,16 @@ describeFastest('parallelMap', () => {
     ]);
   });
 
+  it('takes results over without a copy from a module that gives them away', async () => {
+    const giver = new URL('./support/data-giver.mjs', import.meta.url);
+    const set = data.range(1, 4).parallelMap(giver, 'fill', { workers: 1, chunkSize: 1 });
+    assert.deepEqual(await set.toArray(), [
+      { numbers: new Float32Array(4).fill(1), left: 4 },
+      { numbers: new Float32Array(4).fill(2), left: 0 },
+      { numbers: new Float32Array(4).fill(3), left: 0 },
+    ]);
+  });
+
   it('gives what comes before an error, then the error with its element, once', async () => {
     const pass = data.range(9).parallelMap(url, 'failsAtFive', { workers: 2, chunkSize: 2 }).iterate();
     for (const value of [0, 1, 2, 3, 4]) assert.deepEqual(await pass.next(), { done: false, value });

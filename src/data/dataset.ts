@@ -173,7 +173,8 @@ export class Dataset<T> implements AsyncIterable<T> {
 
   /**
    * Each element changed by a function that runs in worker threads: the export `name` of the module at `url`, a function of element and info. The order is
-   * kept. Elements and results are copied between threads: numbers, text, typed arrays, plain objects. Node.js only.
+   * kept. Elements and results are copied between threads: numbers, text, typed arrays, plain objects. Results are handed over without a copy where the
+   * module has `export const givesAwayResults = true`; it must not use their arrays again. Node.js only.
    *
    * @example set.parallelMap(new URL('./decode.js', import.meta.url), 'decode', { workers: 2 })
    */

@@ -51,8 +51,8 @@ async function decodeWithSharp(bytes: Uint8Array): Promise<Pixels> {
   const sharp = await optional.sharp;
   const { data, info } = await sharp(bytes).toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
   const { width, height, channels } = info;
-  // Bytes as everywhere, not a Buffer.
-  return { width, height, channels, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+  // A copy: memory of another package cannot be handed to another thread.
+  return { width, height, channels, data: new Uint8Array(data) };
 }
 
 /** Grey by the weights of ITU-R 601, in the integers that Pillow uses. */
@@ -145,6 +145,9 @@ export interface ImageAnswer {
   readonly images: readonly NdArray[];
   readonly error?: string;
 }
+
+/** Tells parallelMap's threads to hand results over instead of copying them: nothing here keeps an image that it has given. */
+export const givesAwayResults = true;
 
 /** What worker threads run: reads and decodes files. */
 export async function decodeFiles({ paths, options }: ImageTask): Promise<ImageAnswer> {

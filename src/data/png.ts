@@ -112,7 +112,11 @@ function unpack(header: Header, packed: Uint8Array): Uint8Array {
   const expected = sizes.reduce((total, [w, h]) => total + (w! > 0 ? h! * (1 + rowBytes(w!, header)) : 0), 0);
   let raw: Uint8Array;
   try {
-    raw = inflateSync(packed, { maxOutputLength: expected + 1 });
+    // Room for all of it at once: small pictures are unpacked in one go.
+    raw = inflateSync(packed, {
+      maxOutputLength: expected + 1,
+      chunkSize: Math.min(Math.max(expected + 1, 64), 1 << 20),
+    });
   } catch (error) {
     throw wrong(`its pixels cannot be unpacked (${error instanceof Error ? error.message : error})`);
   }

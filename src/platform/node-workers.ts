@@ -10,25 +10,37 @@ const graceMs = 1000;
 // The thread's script, as text: it works the same from sources, from the package and from a bundle.
 const script = `
 const { parentPort, workerData } = require('node:worker_threads');
+let gives = false;
+const buffersIn = (value, found) => {
+  if (ArrayBuffer.isView(value)) found.add(value.buffer);
+  else if (typeof value === 'object' && value !== null) for (const part of Object.values(value)) buffersIn(part, found);
+  return found;
+};
 const loading = import(workerData.url).then((module) => {
   const found = module[workerData.name];
+  gives = module.givesAwayResults === true;
   if (typeof found === 'function') return found;
   throw new Error('the module has no function ' + workerData.name + ', it exports ' + (Object.keys(module).join(', ') || 'nothing'));
 });
 loading.catch(() => {});
 const wordsOf = (error) => error instanceof Error ? { name: error.name, message: error.message, stack: error.stack } : { message: String(error) };
-parentPort.on('message', async ({ id, first, elements, seeds }) => {
+const handle = async ({ id, first, elements, seeds }) => {
   const values = [];
   try {
     const run = await loading;
     for (let i = 0; i < elements.length; i++) values.push(await run(elements[i], { index: first + i, seed: seeds[i] }));
-    parentPort.postMessage({ id, values });
+    parentPort.postMessage({ id, values }, gives ? [...buffersIn(values, new Set())] : []);
   } catch (error) {
     const told = wordsOf(error);
     // A result that cannot cross is as bad as none.
     if (error.name === 'DataCloneError') parentPort.postMessage({ id, values: [], error: told });
     else parentPort.postMessage({ id, values, error: told });
   }
+};
+// One after the other: calls of an async function do not meet in a thread.
+let turn = Promise.resolve();
+parentPort.on('message', (task) => {
+  turn = turn.then(() => handle(task));
 });
 `;
 
