@@ -35,7 +35,7 @@ export {
 } from './model/callbacks.ts';
 export type { EvaluateOptions, FitOptions } from './model/fit.ts';
 export { Functional, type FunctionalOptions, type InputOptions, input, model } from './model/functional.ts';
-export { type FitPosition, History, type Logs } from './model/history.ts';
+export { type DataPosition, type FitPosition, History, type Logs } from './model/history.ts';
 export { type CompileOptions, Model } from './model/model.ts';
 export type { ModelOptions } from './model/network.ts';
 export { Sequential, type SequentialOptions, sequential } from './model/sequential.ts';
@@ -49,8 +49,9 @@ export { Philox, type PhiloxState } from './random.ts';
 export * as regularizers from './regularizers.ts';
 export type { ReportOptions } from './report/html.ts';
 export { type LoadOptions, loadModel, modelFromBytes } from './saving/load.ts';
-export { registerFunction, registerLayer } from './saving/registry.ts';
+export { type LayerClass, registerFunction, registerLayer } from './saving/registry.ts';
 export {
+  type ByteSource,
   encodeSafetensors,
   parseSafetensors,
   type Safetensors,

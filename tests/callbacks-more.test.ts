@@ -8,6 +8,7 @@ import {
   backupAndRestore,
   type Callback,
   csvLogger,
+  data,
   type FitControl,
   lambdaCallback,
   layers,
@@ -235,6 +236,34 @@ describeBackends(
         second.dispose();
       }
       whole.dispose();
+    });
+
+    it('goes on within a data set', async () => {
+      const { x, y } = clusters(60);
+      const set = data.fromTensorSlices([x, y]).shuffle(60, { seed: 4 }).batch(8);
+      const options = { epochs: 4, ...quiet };
+      const train = async (callbacks: Callback[]) => {
+        setSeed(3);
+        const model = compiled({ dropout: 0.3 });
+        try {
+          await model.fit(set, { ...options, callbacks });
+          return weightsOf(model);
+        } finally {
+          model.dispose();
+        }
+      };
+      const expected = await train([]);
+      // The backup of ten steps is that within the second epoch, which has eight.
+      const backup = () => backupAndRestore({ path: 'kept://set', saveFreq: 5 });
+      const fails = lambdaCallback({
+        onBatchEnd: (_step, _logs, { iterations }) => {
+          if (iterations === 10) throw new Error('enough');
+        },
+      });
+      await assert.rejects(train([backup(), fails]), /enough/);
+      const { position } = JSON.parse(parseSaved('t', kept.get('set')!).file.metadata.get('nabla.training')!);
+      assert.deepEqual([position.epoch, position.step], [1, 2]);
+      assert.deepEqual(await train([backup()]), expected);
     });
 
     it('stays when the run was stopped by its signal, or when it is to stay', async () => {

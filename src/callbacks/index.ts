@@ -8,6 +8,7 @@ export {
   modelCheckpoint,
   type SaveFrequency,
 } from './checkpoint.ts';
+export type { MonitorOptions } from './monitor.ts';
 export {
   LearningRateScheduler,
   learningRateScheduler,

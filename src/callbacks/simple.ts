@@ -101,7 +101,7 @@ const moments = ['onTrainBegin', 'onEpochBegin', 'onBatchEnd', 'onEpochEnd', 'on
  *
  * @example lambdaCallback({ onEpochEnd: (epoch, logs) => console.log(epoch, logs.loss) })
  */
-export function lambdaCallback(functions: Pick<Callback, (typeof moments)[number]>): Callback {
+export function lambdaCallback(functions: Omit<Callback, 'everySteps' | 'toleratesNaN'>): Callback {
   for (const [name, f] of Object.entries(functions ?? {})) {
     if (!(moments as readonly string[]).includes(name))
       throw unknownName('lambdaCallback', 'moment', name, moments);

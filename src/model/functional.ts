@@ -132,6 +132,7 @@ export class Functional<O extends Nested<Tensor> = Tensor> extends Model<O> {
     return order;
   }
 
+  /** @internal The architecture, for saving. */
   override toConfig(writer: ConfigWriter): Json {
     const values = [...this.entries, ...this.order.flatMap(({ outputs }) => outputs)];
     const place = new Map(values.map((value, i) => [value, i]));

@@ -61,7 +61,7 @@ export abstract class Savable<O extends Nested<Tensor> = Tensor> extends Network
     return applyWeights(this, name, file, options);
   }
 
-  /** The architecture, for saving. Models that are classes of their own cannot be saved whole. */
+  /** @internal The architecture, for saving. Models that are classes of their own cannot be saved whole. */
   toConfig(_writer: ConfigWriter): Json {
     throw new NablaError(
       `${this.name}.save`,

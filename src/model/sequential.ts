@@ -49,6 +49,7 @@ export class Sequential extends Model {
     this.stack.push(layer);
   }
 
+  /** @internal The architecture, for saving. */
   override toConfig(writer: ConfigWriter): Json {
     const layers = this.stack.map((layer) => writer.layer(layer));
     const { name, trainable, builtShape } = this;

@@ -1,8 +1,26 @@
 // The header of a safetensors file: JSON of a fixed form, read strictly and without recursion, since files come from anywhere.
 import { NablaError } from '../errors.ts';
 
+/** A dtype as safetensors names it. */
+export type SafetensorsDType =
+  | 'BOOL'
+  | 'U8'
+  | 'I8'
+  | 'F8_E5M2'
+  | 'F8_E4M3'
+  | 'I16'
+  | 'U16'
+  | 'F16'
+  | 'BF16'
+  | 'I32'
+  | 'U32'
+  | 'F32'
+  | 'I64'
+  | 'U64'
+  | 'F64';
+
 /** Bytes of an element, by the names that safetensors gives to dtypes. */
-export const elementBytes = {
+export const elementBytes: Readonly<Record<SafetensorsDType, number>> = {
   BOOL: 1,
   U8: 1,
   I8: 1,
@@ -18,10 +36,7 @@ export const elementBytes = {
   I64: 8,
   U64: 8,
   F64: 8,
-} as const;
-
-/** A dtype as safetensors names it. */
-export type SafetensorsDType = keyof typeof elementBytes;
+};
 
 /** Where a tensor lies in the data behind the header. */
 export interface HeaderEntry {
