@@ -47,6 +47,7 @@ export * from './ops/index.ts';
 export * as optimizers from './optimizers/index.ts';
 export { Philox, type PhiloxState } from './random.ts';
 export * as regularizers from './regularizers.ts';
+export type { ReportOptions } from './report/html.ts';
 export { type LoadOptions, loadModel, modelFromBytes } from './saving/load.ts';
 export { registerFunction, registerLayer } from './saving/registry.ts';
 export {

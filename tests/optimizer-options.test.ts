@@ -6,10 +6,13 @@ import {
   cast,
   constraints,
   equal,
+  loadModel,
   Model,
   mul,
   optimizers,
+  type Sequential,
   type Step,
+  setSeed,
   sign,
   sub,
   sum,
@@ -23,6 +26,7 @@ import { Taken } from '../src/model/slots.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { fixture, modelBackends, oneBackend, twoBackends } from './support/fixtures.ts';
+import { clusters, compiled, weightsOf } from './support/models.ts';
 import { allWeights, noLabels, ProbeLayer, type ProbeWeight, probeModel } from './support/probe.ts';
 
 type Factory = (options: optimizers.OptimizerOptions) => optimizers.Optimizer;
@@ -230,6 +234,39 @@ describeBackends(
       }
       both.dispose();
     });
+  },
+  twoBackends,
+);
+
+describeBackends(
+  'saved optimizers',
+  () => {
+    const made = {
+      lamb: () =>
+        lamb({ learningRate: 0.01, gradientAccumulationSteps: 3, excludeFromWeightDecay: ['bias'] }),
+      adafactor: () => adafactor({ useEma: true, emaMomentum: 0.9, emaOverwriteFrequency: 7 }),
+      muon: () => muon({ excludeLayers: 'dense_1', learningRateMultiplier: { bias: 0.5 } }),
+      adam: () => adam({ useEma: true, gradientAccumulationSteps: 2, weightDecay: 0.1 }),
+    };
+    for (const [name, optimizer] of Object.entries(made)) {
+      it(`${name} goes on to the bit`, async () => {
+        const { x, y } = clusters(70);
+        const fitting = { epochs: 3, batchSize: 8, verbose: 0 } as const;
+        setSeed(3);
+        const whole = compiled({ dropout: 0.2, optimizer: optimizer() });
+        await whole.fit(x, y, fitting);
+        setSeed(3);
+        const begun = compiled({ dropout: 0.2, optimizer: optimizer() });
+        const controller = new AbortController();
+        const callbacks = [{ onEpochEnd: () => controller.abort() }];
+        await begun.fit(x, y, { ...fitting, callbacks, signal: controller.signal });
+        const loaded = (await loadModel(begun.toBytes())) as Sequential;
+        setSeed(4);
+        await loaded.fit(x, y, { ...fitting, resume: loaded.position });
+        assert.deepEqual(weightsOf(loaded), weightsOf(whole));
+        for (const model of [whole, begun, loaded]) model.dispose();
+      });
+    }
   },
   twoBackends,
 );

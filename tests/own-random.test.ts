@@ -1,6 +1,6 @@
 // Random numbers of models: each has its own, so that models which train at the same time repeat to the bit.
 import assert from 'node:assert/strict';
-import { jit, randomUniform, setSeed, type Tensor, tensor } from '../src/api.ts';
+import { data as datasets, jit, randomUniform, setSeed, type Tensor, tensor } from '../src/api.ts';
 import { describeBackends } from './support/backends.ts';
 import { modelBackends } from './support/fixtures.ts';
 import { clusters, compiled, weightsOf } from './support/models.ts';
@@ -41,6 +41,23 @@ describeBackends(
       }
       assert.deepEqual(runs[1], runs[0]);
       assert.deepEqual(runs[2], runs[0]);
+    });
+
+    it('order data sets of two models as if each were alone', async () => {
+      const runs: number[][][] = [];
+      for (const together of [false, true]) {
+        const models = pair(11);
+        const trained = (model: (typeof models)[0]) => {
+          const set = datasets.fromTensorSlices([data.x, data.y]).shuffle(50).batch(8);
+          return model.fit(set, { epochs: 3, verbose: 0, validationData: set });
+        };
+        if (together) await Promise.all(models.map(trained));
+        else for (const model of models) await trained(model);
+        runs.push(models.map(weightsOf));
+        for (const model of models) model.dispose();
+      }
+      assert.deepEqual(runs[1], runs[0]);
+      assert.notDeepEqual(runs[0]![0], runs[0]![1]);
     });
 
     it('begin anew for a model that lives when the seed is set', async () => {

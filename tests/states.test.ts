@@ -1,6 +1,6 @@
 // States of recurrent layers: stateful batches, encoders and decoders in both kinds of models, cells of one's own, and what is refused.
 import assert from 'node:assert/strict';
-import { input, Layer, layers, model, type Shape, sequential, type Tensor } from '../src/api.ts';
+import { input, Layer, layers, Model, model, type Shape, sequential, type Tensor } from '../src/api.ts';
 import { add, concat, matMul, ones, slice, tanh, tensor } from '../src/ops/index.ts';
 import { Philox } from '../src/random.ts';
 import type { Variable } from '../src/variable.ts';
@@ -34,6 +34,18 @@ class Seq2Seq extends Layer {
   }
 
   protected override call(x: Tensor, context: layers.CallContext): Tensor {
+    const [, h, c] = this.encoder.apply(x, context) as [Tensor, Tensor, Tensor];
+    return this.out.apply(this.decoder.apply(x, { ...context, initialState: [h, c] }), context);
+  }
+}
+
+/** The same as a model of one's own. */
+class Translator extends Model {
+  readonly encoder = layers.lstm({ units: 4, returnState: true });
+  readonly decoder = layers.lstm({ units: 4, returnSequences: true });
+  readonly out = layers.dense({ units: 2 });
+
+  override call(x: Tensor, context: layers.CallContext): Tensor {
     const [, h, c] = this.encoder.apply(x, context) as [Tensor, Tensor, Tensor];
     return this.out.apply(this.decoder.apply(x, { ...context, initialState: [h, c] }), context);
   }
@@ -90,7 +102,7 @@ describeBackends(
       network.dispose();
     });
 
-    it('go from an encoder to a decoder, in graphs of layers and in a layer of layers', async () => {
+    it('go from an encoder to a decoder, in graphs of layers, layers of layers and own models', async () => {
       const x = input({ shape: [5, 3] });
       const [, h, c] = layers.lstm({ units: 4, returnState: true }).apply(x);
       const decoded = layers.lstm({ units: 4, returnSequences: true }).apply(x, { initialState: [h!, c!] });
@@ -101,8 +113,12 @@ describeBackends(
       made.build([5, 3]);
       made.setWeights(graph.getWeights());
       close(made.predictOnBatch(data).dataSync(), outputs, near, 'the same numbers');
+      const own = new Translator();
+      own.predictOnBatch(data);
+      own.setWeights(graph.getWeights());
+      close(own.predictOnBatch(data).dataSync(), outputs, near, 'the same numbers again');
       const target = draw([4, 5, 2]);
-      for (const network of [graph, made]) {
+      for (const network of [graph, made, own]) {
         network.compile({ optimizer: 'adam', loss: 'mse' });
         const before = (await network.evaluate(data, target)).loss!;
         await network.fit(data, target, { epochs: 30, verbose: 0 });

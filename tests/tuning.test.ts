@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   classWeights,
+  data,
   fill,
   findLearningRate,
   foldIndices,
@@ -254,6 +255,21 @@ describeBackends(
         gridSearch(make, { rate: [1e30] }, x, y, searching),
         /\[gridSearch\] all 1 trials failed, the first with: .*turned NaN/,
       );
+    });
+
+    it('search over data sets', async () => {
+      const { x, y } = clusters(48);
+      const set = data.fromTensorSlices([x, y]).batch(8);
+      const make = ({ rate }: { rate: number }) => build({ units: 4, rate });
+      const { best, trials, model } = await gridSearch(make, { rate: [1e-6, 0.3] }, set, undefined, {
+        epochs: 3,
+        validationData: set,
+        verbose: 0,
+        trialSeed: 1,
+      });
+      model.dispose();
+      assert.equal(trials.length, 2);
+      assert.equal(best.settings.rate, 0.3);
     });
 
     it('refuse what makes no sense', async () => {

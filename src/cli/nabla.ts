@@ -1,7 +1,13 @@
 #!/usr/bin/env node
-// The command line: `nabla doctor` says what this machine has and why the rest was not taken.
+// The command line: `nabla doctor` says what this machine has and why the rest was not taken, `nabla train-log` shows how a training went.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
+import { basename } from 'node:path';
+import { NablaError } from '../errors.ts';
 import { attempt } from '../platform/node.ts';
+import { reportHtml } from '../report/html.ts';
+import { readLog } from '../report/read.ts';
+import { textCurves } from '../report/text.ts';
 import { formatBytes } from './terminal.ts';
 
 function doctor(): void {
@@ -33,14 +39,37 @@ function doctor(): void {
   }
 }
 
-const usage = `nabla doctor   what this machine has, what was taken, and why the rest was not`;
-const [command] = process.argv.slice(2);
+/** Shows a record of training: its curves here, and a page beside the file. */
+function trainLog(file: string | undefined, page: string | undefined): void {
+  if (file === undefined) {
+    console.error('[nabla train-log] no file, expected one that csvLogger wrote, or the JSON of a history');
+    process.exitCode = 2;
+    return;
+  }
+  try {
+    const data = readLog(file, readFileSync(file, 'utf8'));
+    const target = page ?? `${file}.html`;
+    writeFileSync(target, reportHtml(data, { title: basename(file) }));
+    console.log(`${textCurves(data.history)}\n\n${target}`);
+  } catch (error) {
+    console.error(
+      error instanceof NablaError ? error.message : `[nabla train-log] ${(error as Error).message}`,
+    );
+    process.exitCode = 1;
+  }
+}
+
+const usage = `nabla doctor                  what this machine has, what was taken, and why the rest was not
+nabla train-log FILE [PAGE]   the curves of a log that csvLogger wrote, or of a history as JSON; writes a page of HTML, FILE.html`;
+const [command, ...words] = process.argv.slice(2);
 if (command === 'doctor') {
   doctor();
+} else if (command === 'train-log') {
+  trainLog(words[0], words[1]);
 } else {
   console.log(usage);
   if (command !== undefined && command !== 'help' && command !== '--help') {
-    console.error(`[nabla] unknown command, got '${command}', expected doctor`);
+    console.error(`[nabla] unknown command, got '${command}', expected doctor or train-log`);
     process.exitCode = 2;
   }
 }

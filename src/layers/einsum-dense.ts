@@ -73,7 +73,7 @@ function parse(where: string, equation: unknown): Terms {
       `the batch is lost, got ${describe(equation)}, expected input and output to begin with one letter`,
     );
   }
-  if ([...(ellipsis === 'left' ? '' : input[0]!)].some((batch) => kernel.includes(batch))) {
+  if (ellipsis !== 'left' && kernel.includes(input[0]!)) {
     throw new NablaError(
       where,
       `the kernel has the batch's letter, got ${describe(equation)}, expected letters of other dimensions`,

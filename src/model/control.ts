@@ -7,7 +7,6 @@ import type { Callback, FitControl } from './callbacks.ts';
 import type { FitOptions } from './fit.ts';
 import type { DataPosition, FitPosition } from './history.ts';
 import type { Model } from './model.ts';
-import type { Trainer } from './trainer.ts';
 
 /** The control with what only fit may change. */
 export interface Control extends FitControl {
@@ -18,7 +17,7 @@ export interface Control extends FitControl {
 }
 
 /** The control of a fit that is to begin. */
-export function makeControl(model: Model<Nested<Tensor>>, trainer: Trainer, options: FitOptions): Control {
+export function makeControl(model: Model<Nested<Tensor>>, options: FitOptions): Control {
   const { optimizer } = model.compiled('fit');
   const { resume, epochs = 1, initialEpoch = 0 } = options;
   return {
@@ -27,8 +26,7 @@ export function makeControl(model: Model<Nested<Tensor>>, trainer: Trainer, opti
     resume,
     at: resume ?? { epoch: initialEpoch, step: 0 },
     get position() {
-      const states = trainer.random.capture();
-      return { ...states, ...this.at };
+      return { ...model.random.capture(), ...this.at };
     },
     get iterations() {
       return model.iterations;

@@ -4,7 +4,6 @@ import { derivedSeed, Pass } from '../data/pass.ts';
 import { engine } from '../engine.ts';
 import { NablaError } from '../errors.ts';
 import type { Nested } from '../nested.ts';
-import { hostRandom } from '../ops/random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { DataPosition } from './history.ts';
 import type { Slice } from './log.ts';
@@ -71,7 +70,7 @@ export class Feed {
     this.dataset = dataset.batched ? dataset : dataset.batch(batchSize ?? usualBatchSize);
     this.options = options;
     this.taken = new Taken(where);
-    const random = hostRandom();
+    const { shuffle: random } = model.random;
     this.seed = random.uint32() + (random.uint32() & 0xfffff) * 2 ** 32;
   }
 

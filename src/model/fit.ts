@@ -91,6 +91,8 @@ export async function runFit(
   checkOptions(where, options);
   model.compiled('fit');
   const taken = new Taken(where);
+  // Before anything is waited for: models take their turns at the seed in the order of these calls.
+  model.random.follow();
   const feeds = await openFeeds(model, x, options);
   const feed = feeds.train;
   try {
@@ -116,7 +118,7 @@ export async function runFit(
       };
       if (table) taken.own({ dispose: () => table.order.storage.release() });
       const validation = feeds.validation ?? table;
-      const control = makeControl(model, trainer, options);
+      const control = makeControl(model, options);
       const history = new History();
       const reporter = createReporter(options.verbose ?? 'auto');
       const indices = ascending(kept);
@@ -240,7 +242,7 @@ async function runEpochs(session: Session): Promise<History> {
     const ended = await runEpoch(session, epoch, epoch === first ? resume : undefined);
     if (ended === undefined) break;
     logs = ended;
-    history.add(epoch, logs);
+    history.add(epoch, logs, control.learningRate);
     const { feed } = session;
     control.at = { epoch: epoch + 1, step: 0, ...(feed && { data: feed.positionAt(epoch + 1) }) };
     for (const callback of callbacks) await callback.onEpochEnd?.(epoch, logs, control);
@@ -251,7 +253,7 @@ async function runEpochs(session: Session): Promise<History> {
     history.stopped = {
       epoch: reached,
       step: 0,
-      ...session.trainer.random.capture(),
+      ...session.model.random.capture(),
       ...(session.feed && { data: session.feed.positionAt(reached) }),
     };
   // A fit that was stopped by a signal may go on later, with the weights as they are.
@@ -270,16 +272,17 @@ async function runEpoch(
 ): Promise<Logs | undefined> {
   const { trainer, data, feed, indices, batchSize, options, history, control, reporter } = session;
   const { epochs = 1, callbacks = [], shuffle = true, stepsPerEpoch } = options;
+  const { random } = session.model;
   if (resume !== undefined) {
     const steps = feed ? (stepsPerEpoch ?? feed.size) : Math.ceil(indices.length / batchSize);
     checkResume(`${session.model.name}.fit`, resume, steps ?? Number.POSITIVE_INFINITY);
     if (feed) checkDataPosition(`${session.model.name}.fit`, resume);
-    trainer.random.restore(resume);
+    random.restore(resume);
   }
   if (feed) await (resume?.data ? feed.seek(resume.data) : feed.next(epoch));
-  const shuffleState = trainer.random.shuffle.state;
+  const shuffleState = random.shuffle.state;
   const sequence = indices.slice();
-  if (shuffle && !feed) trainer.random.shuffle.shuffle(sequence);
+  if (shuffle && !feed) random.shuffle.shuffle(sequence);
   const order = trainer.orderOf(sequence, Math.min(batchSize, indices.length));
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
@@ -338,7 +341,7 @@ async function runEpoch(
     );
   } else if (completed < (total ?? Number.POSITIVE_INFINITY) && interrupted) {
     if (options.signal?.aborted) {
-      const states = { ...trainer.random.capture(), shuffle: shuffleState };
+      const states = { ...random.capture(), shuffle: shuffleState };
       history.stopped = { epoch, step: completed, ...states, ...(feed && { data: feed.position }) };
     }
     reporter.breakOff(completed);

@@ -1,10 +1,10 @@
-// A trainer's own random numbers, so that models which train at the same time take none from each other.
+// A model's own random numbers, so that models which train at the same time take none from each other.
 import { type Engine, Storage } from '../engine.ts';
 import { deriveSeed, timesSeeded } from '../ops/random.ts';
 import { Philox, type PhiloxState } from '../random.ts';
 import { Tensor } from '../tensor.ts';
 
-/** Everything that determines what a trainer draws next; plain JSON. */
+/** Everything that determines what a model draws next; plain JSON. */
 export interface RandomState {
   /** State of the generator that shuffles samples. */
   readonly shuffle: PhiloxState;
@@ -12,17 +12,19 @@ export interface RandomState {
   readonly random: readonly number[];
 }
 
-/** The generators of a trainer: one in JavaScript for the order of samples, one in backend memory for its programs. */
-export class TrainerRandom {
+/** The generators of a model: one in JavaScript for the order of samples, one in backend memory for the programs that train it. */
+export class ModelRandom {
   /** `[keyLo, keyHi, step, 0]`, for {@link drawFrom}. */
   readonly state: Tensor<'int32'>;
-  private readonly engine: Engine;
+  readonly engine: Engine;
   private readonly storage: Storage;
   private shuffler!: Philox;
   private seeded = -1;
+  // What the generator in backend memory begins with, once programs run.
+  private first: (() => Int32Array) | undefined;
 
-  /** `former`: those of the trainer whose place it takes, to go on with. */
-  constructor(engine: Engine, former?: TrainerRandom) {
+  /** `former`: those that it takes the place of, to go on with. */
+  constructor(engine: Engine, former?: ModelRandom) {
     this.engine = engine;
     this.storage = new Storage(engine, 16, 'random');
     this.state = new Tensor([4], 'int32', { kind: 'memory', storage: this.storage, byteOffset: 0 }).keep();
@@ -34,12 +36,20 @@ export class TrainerRandom {
     }
   }
 
-  /** Begins anew where the seed was set since. */
+  /** Takes its turn at the seed where that was set since. */
   follow(): void {
     if (this.seeded === timesSeeded()) return;
     this.seeded = timesSeeded();
     const { host, words } = deriveSeed(this.engine);
-    this.restore({ shuffle: host, random: [...words] });
+    this.shuffler = Philox.restore(host);
+    this.first = words;
+  }
+
+  /** Makes ready for programs that draw: once the model has its weights, which draw from the common generator. */
+  begin(): void {
+    if (this.first === undefined) return;
+    this.engine.backend.write(this.storage.handle, 0, this.first().slice());
+    this.first = undefined;
   }
 
   /** The generator of the order of samples. */
@@ -49,11 +59,13 @@ export class TrainerRandom {
 
   /** What {@link restore} takes. */
   capture(): RandomState {
+    this.begin();
     return { shuffle: this.shuffler.state, random: [...this.state.dataSync()] };
   }
 
   /** Goes on exactly where a state was captured. */
   restore({ shuffle, random }: RandomState): void {
+    this.first = undefined;
     this.shuffler = Philox.restore(shuffle);
     this.engine.backend.write(this.storage.handle, 0, Int32Array.from(random));
   }

@@ -1,5 +1,7 @@
 // The record of a fit: loss and metrics of every epoch, and where it was stopped.
 
+import { type ReportOptions, reportHtml } from '../report/html.ts';
+import { textCurves } from '../report/text.ts';
 import type { RandomState } from './generator.ts';
 
 /** Loss and metrics by name; those of validation data begin with `val`. */
@@ -30,6 +32,8 @@ export class History {
   readonly epoch: number[] = [];
   /** One number an epoch, by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`. */
   readonly history: Record<string, number[]> = {};
+  /** The learning rate at the end of each epoch. */
+  readonly learningRate: number[] = [];
   /** Training steps completed in this fit. */
   steps = 0;
   /** Seconds that the fit took. */
@@ -38,11 +42,26 @@ export class History {
   stopped: FitPosition | undefined;
 
   /** @internal */
-  add(epoch: number, logs: Logs): void {
+  add(epoch: number, logs: Logs, learningRate: number): void {
     this.epoch.push(epoch);
+    this.learningRate.push(learningRate);
     for (const [name, value] of Object.entries(logs)) {
       this.history[name] ??= [];
       this.history[name].push(value);
     }
+  }
+
+  /**
+   * One page of HTML, with everything in it: the curves, the learning rate, and where they are given a confusion matrix and sample predictions.
+   *
+   * @example writeFileSync('training.html', history.toHTML({ title: 'Digits' }));
+   */
+  toHTML(options: ReportOptions = {}): string {
+    return reportHtml(this, options);
+  }
+
+  /** The curves as text, for a terminal. */
+  toText(): string {
+    return textCurves(this.history);
   }
 }

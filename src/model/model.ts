@@ -1,6 +1,5 @@
 // Models: layers that are compiled, trained, evaluated and asked for predictions together; the base of all of them, and of one's own.
 
-import { collect } from '../collect.ts';
 import { Dataset } from '../data/dataset.ts';
 import type { Samples } from '../data/samples.ts';
 import { engine } from '../engine.ts';
@@ -11,19 +10,18 @@ import { getOptimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
 import { captureTraining, restoreTraining, type TrainingState } from '../saving/progress.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { BatchTensors } from './batch.ts';
 import { evaluateDataset, predictDataset } from './feeding.ts';
 import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
+import { ModelRandom } from './generator.ts';
 import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';
-import type { LogWriter } from './log.ts';
 import { Predictor } from './predictor.ts';
 import { Savable } from './savable.ts';
-import { labelSlots, type ModelData, slotsOf, Taken } from './slots.ts';
-import { type Batch, batchOf, Step, type StepContext, type StepLogs, tryStep } from './step.ts';
-import { checkCounts, type StepData } from './step-data.ts';
+import { type ModelData, slotsOf, Taken } from './slots.ts';
+import type { Batch, Step, StepLogs } from './step.ts';
+import type { StepData } from './step-data.ts';
 import { type SummaryOptions, summaryText } from './summary.ts';
-import { checkTracked } from './tracking.ts';
+import { type GivenData, takeData } from './take.ts';
 import { Trainer } from './trainer.ts';
 import { readWeights, writeWeights } from './weights.ts';
 
@@ -46,12 +44,6 @@ export interface CompileOptions {
 export interface Compiled {
   readonly optimizer: Optimizer;
   readonly options: HeadOptions;
-}
-
-/** Samples and labels as they are given. */
-interface GivenData {
-  readonly x: ModelData;
-  readonly y?: ModelData | null | undefined;
 }
 
 /** Predictions in the place of a model's outputs. */
@@ -78,10 +70,10 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   #compiled: Compiled | undefined;
   #heads: readonly Head[] | undefined;
   #trainer: Trainer | undefined;
+  #random: ModelRandom | undefined;
   #predictor: Predictor | undefined;
   #given: CompileOptions | undefined;
   #awaiting: TrainingState | undefined;
-  readonly #tried = new Set<boolean>();
 
   /**
    * One training step of one's own, in the place of the built-in one: computes losses, changes weights with `step.minimize` or
@@ -146,6 +138,15 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     return this.#trainer;
   }
 
+  /** @internal Its own random numbers. */
+  get random(): ModelRandom {
+    const [home, former] = [engine(), this.#random];
+    if (former?.engine === home) return former;
+    this.#random = new ModelRandom(home, former);
+    former?.dispose();
+    return this.#random;
+  }
+
   /** @internal Forgets the optimizer's state: training begins anew, with the weights as they are. */
   resetTraining(): void {
     this.#trainer?.dispose();
@@ -171,29 +172,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
 
   /** @internal Samples, labels and weights as steps read them, of a model that is built by them where it is not yet. */
   takeData(where: string, taken: Taken, given: GivenData, train: boolean, prefix = ''): StepData {
-    const custom = this.customStep(train);
-    if (!train) this.checkEvaluable(where);
-    // A step of one's own may take other data than call does: real images, where call takes noise.
-    const known = custom && !this.knowsInputs ? slotsOf(given.x, 'input') : this.inputSlots;
-    const x =
-      custom && !this.knowsInputs
-        ? taken.samples(`${prefix}x`, given.x, known!.names)
-        : this.takeInputs(where, taken, given.x, `${prefix}x`);
-    const shapes = x.map(({ sampleShape }) => sampleShape);
-    const { loss, metrics } = this.compiled(where).options;
-    const byCall = !custom || loss !== undefined || metrics !== undefined;
-    if (byCall && this.outputSlots === undefined) this.ensureBuilt(...shapes);
-    const slots = labelSlots(this.heads(where), this.outputSlots, custom ? given.y : undefined);
-    const y = slots.names.length === 0 ? [] : taken.samples(`${prefix}y`, given.y as ModelData, slots.names);
-    checkCounts(where, x, y);
-    if (byCall) this.ensureBuilt(...shapes);
-    const data = { x, y, weights: y.map(() => undefined), slots: { x: known ?? this.inputSlots!, y: slots } };
-    if (custom && !this.#tried.has(train)) {
-      // Layers make their weights as the step first calls them.
-      checkTracked(this, () => tryStep(data, (batch) => this.runStep(train, data, batch, 1)));
-      this.#tried.add(train);
-    }
-    return data;
+    return takeData(this, where, taken, given, train, prefix);
   }
 
   /** @internal Throws where there is neither a step of its own nor a loss to evaluate. */
@@ -208,46 +187,6 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   /** @internal Has it a step of its own? */
   customStep(train: boolean): boolean {
     return (train ? this.trainStep : this.testStep) !== undefined;
-  }
-
-  /** @internal Calls its own step, in a trace. */
-  runStep(
-    train: boolean,
-    data: StepData,
-    batch: BatchTensors,
-    size: number,
-    log?: LogWriter,
-    update: StepContext['update'] = () => {},
-  ): void {
-    const where = `${this.name}.${train ? 'trainStep' : 'testStep'}`;
-    const { optimizer } = this.compiled(where);
-    const { y, weights } = batch;
-    const [heads, outputs, model] = [this.heads(where), this.outputSlots, this];
-    const context = {
-      where,
-      model,
-      heads,
-      outputs,
-      y,
-      weights,
-      size,
-      training: train,
-      optimizer,
-      log,
-      update,
-    };
-    const step = new Step(context);
-    const seen = batchOf(
-      where,
-      { slots: data.slots.x, tensors: batch.x },
-      { slots: data.slots.y, tensors: y },
-      size,
-    );
-    const { result, metrics } = collect(() =>
-      train ? this.trainStep!(seen, step) : this.testStep!(seen, step),
-    );
-    step.report(Object.fromEntries(metrics));
-    step.finish(result);
   }
 
   /**
@@ -295,6 +234,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   async trainOnBatch(x: ModelData, y?: ModelData | null): Promise<Logs> {
     const where = `${this.name}.trainOnBatch`;
     this.compiled('trainOnBatch');
+    this.random.follow();
     const taken = new Taken(where);
     try {
       const data = this.takeData(where, taken, { x, y }, true);
@@ -399,6 +339,8 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     this.#trainer = undefined;
     this.#predictor?.dispose();
     this.#predictor = undefined;
+    this.#random?.dispose();
+    this.#random = undefined;
     for (const weight of this.weights) weight.dispose();
   }
 

@@ -12,7 +12,6 @@ import type { Variable } from '../variable.ts';
 import { counterIndex, logRows, settle, TrainingMemory } from './arena.ts';
 import { type BatchSpec, bindSource } from './batch.ts';
 import type { EvaluateOptions } from './fit.ts';
-import { TrainerRandom } from './generator.ts';
 import { type OptimizerState, ParameterGroup } from './group.ts';
 import type { Head } from './heads.ts';
 import type { Logs } from './history.ts';
@@ -20,6 +19,7 @@ import { type LogEntry, RunningMean, type Slice } from './log.ts';
 import { type Compiled, checkCount, type Model } from './model.ts';
 import { customProgram, type StepProgram, type StepSpec, stepProgram } from './programs.ts';
 import { ascending, checkHome, type Order, type StepData } from './step-data.ts';
+import { runOwnStep } from './take.ts';
 import { applyGradients, countStep } from './update.ts';
 
 // A slice of steps between two looks at the event loop, in milliseconds: about ten a second.
@@ -35,7 +35,6 @@ export class Trainer {
   /** What is reported of every step. */
   readonly entries: readonly LogEntry[];
   readonly memory: TrainingMemory;
-  readonly random: TrainerRandom;
   /** The optimizers that were used, with their weights. */
   readonly groups = new Map<Optimizer, ParameterGroup>();
   /** Is given an optimizer that is used for the first time, to put a saved state in place. */
@@ -74,7 +73,6 @@ export class Trainer {
     this.weights = weights;
     this.places = weights.map((weight) => weight.memory('fit').storage);
     this.memory = new TrainingMemory(engine);
-    this.random = new TrainerRandom(engine, former?.random);
   }
 
   /** The weights that are trained, and the state of the optimizer that the model was compiled with. */
@@ -158,7 +156,7 @@ export class Trainer {
       );
     }
     this.busy = true;
-    this.random.follow();
+    this.model.random.begin();
     try {
       return await body();
     } finally {
@@ -293,7 +291,7 @@ export class Trainer {
     if (program === undefined || program.executable.stale) {
       program?.executable.unload();
       const source = { batchSize, orderLength, x, y, weighted, memory: this.memory };
-      program = drawFrom(this.random.state, () =>
+      program = drawFrom(this.model.random.state, () =>
         this.model.customStep(train)
           ? this.customProgram(train, source, data)
           : this.builtInProgram(train, source),
@@ -321,7 +319,7 @@ export class Trainer {
   private customProgram(train: boolean, source: BatchSpec, data: StepData): StepProgram {
     return customProgram(this.engine, source, (graph, batch, log) => {
       const uses = new Map<ParameterGroup, number>();
-      this.model.runStep(train, data, batch, source.batchSize, log, (optimizer, gradients) => {
+      runOwnStep(this.model, train, data, batch, source.batchSize, log, (optimizer, gradients) => {
         const group = this.groupOf(optimizer, [...gradients.keys()]);
         const use = uses.get(group) ?? 0;
         uses.set(group, use + 1);
@@ -369,7 +367,6 @@ export class Trainer {
     this.programs.clear();
     for (const group of this.groups.values()) group.dispose();
     this.memory.dispose();
-    this.random.dispose();
   }
 }
 

@@ -65,8 +65,8 @@ const firstHostStream = 0x80000000;
 export interface DerivedSeed {
   /** Of JavaScript-side choices. */
   readonly host: PhiloxState;
-  /** Of programs: `[keyLo, keyHi, step, 0]`. */
-  readonly words: Int32Array;
+  /** Of programs, `[keyLo, keyHi, step, 0]`: goes on from the common generator's step of when it is called. */
+  readonly words: () => Int32Array;
 }
 
 /** How often the seed was set: what was derived before then is not of this seed. */
@@ -78,9 +78,12 @@ export function timesSeeded(): number {
 export function deriveSeed(home: Engine): DerivedSeed {
   const number = seeding.derived++;
   const { seed, stream, position } = hostRandom().state;
-  const words = commonState(home).dataSync();
-  // Any other key gives numbers of their own.
-  words[1] = words[1]! ^ Math.imul(number, 0x9e3779b1);
+  const words = () => {
+    const state = commonState(home).dataSync();
+    // Any other key gives numbers of their own.
+    state[1] = state[1]! ^ Math.imul(number, 0x9e3779b1);
+    return state;
+  };
   return { host: { seed, stream: number === 0 ? stream : firstHostStream + number, position }, words };
 }
 

@@ -1,4 +1,5 @@
 // Searches for good settings: every combination of a grid, or random ones.
+import { Dataset } from '../data/dataset.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { FitOptions } from '../model/fit.ts';
 import type { Logs } from '../model/history.ts';
@@ -76,6 +77,7 @@ export interface SearchResult<P, M extends Model<Nested<Tensor>>> {
  * Trains a model for every combination of settings. A trial whose training fails, with a loss of NaN for instance, is noted and left behind.
  *
  * @param build makes a compiled model from settings
+ * @param x samples, or a data set that has its labels; `y` is undefined then
  * @throws NablaError when there is nothing to search, nothing to monitor, or all trials fail
  * @example
  * const { best, model } = await gridSearch(build, { units: [16, 64], rate: [1e-2, 1e-3] }, x, y, { validationSplit: 0.2, epochs: 10 });
@@ -83,7 +85,7 @@ export interface SearchResult<P, M extends Model<Nested<Tensor>>> {
 export async function gridSearch<P extends object, M extends Model<Nested<Tensor>>>(
   build: (settings: P) => M,
   grid: Grid<P>,
-  x: ModelData,
+  x: ModelData | Dataset<unknown>,
   y: ModelData | null | undefined,
   options: SearchOptions = {},
 ): Promise<SearchResult<P, M>> {
@@ -103,6 +105,7 @@ export async function gridSearch<P extends object, M extends Model<Nested<Tensor
  * Trains a model for random settings (Bergstra and Bengio 2012). A trial whose training fails is noted and left behind.
  *
  * @param build makes a compiled model from settings
+ * @param x samples, or a data set that has its labels; `y` is undefined then
  * @throws NablaError when a setting has nothing to draw from, nothing is monitored, or all trials fail
  * @example
  * const space = { units: { min: 8, max: 128, integer: true }, rate: { min: 1e-4, max: 1e-1, log: true }, activation: ['relu', 'tanh'] };
@@ -111,7 +114,7 @@ export async function gridSearch<P extends object, M extends Model<Nested<Tensor
 export async function randomSearch<P extends object, M extends Model<Nested<Tensor>>>(
   build: (settings: P) => M,
   space: Space<P>,
-  x: ModelData,
+  x: ModelData | Dataset<unknown>,
   y: ModelData | null | undefined,
   options: RandomSearchOptions = {},
 ): Promise<SearchResult<P, M>> {
@@ -149,7 +152,7 @@ async function search<P extends object, M extends Model<Nested<Tensor>>>(
   where: string,
   build: (settings: P) => M,
   combinations: readonly P[],
-  x: ModelData,
+  x: ModelData | Dataset<unknown>,
   y: ModelData | null | undefined,
   options: SearchOptions,
 ): Promise<SearchResult<P, M>> {
@@ -166,7 +169,7 @@ async function search<P extends object, M extends Model<Nested<Tensor>>>(
     const model = build(settings);
     let trial: Trial<P>;
     try {
-      const { history } = await model.fit(x, y, fit);
+      const { history } = await (x instanceof Dataset ? model.fit(x, fit) : model.fit(x, y, fit));
       trial = { settings, ...bestEpoch(where, history, monitor, sign) };
     } catch (error) {
       model.dispose();
