@@ -1,10 +1,12 @@
 // Training from a folder of small PNG files beside training from memory: how much of the speed is kept while a second core decodes.
 //
-//   npx tsx bench/data.ts [--images 20000] [--rounds 3] [--units 256] [--folder DIR]
+//   npx tsx bench/data.ts [--images 20000] [--rounds 3] [--units 512] [--folder DIR]
+import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import {
   data,
   generateDigits,
@@ -21,7 +23,7 @@ const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '20000' },
     rounds: { type: 'string', default: '3' },
-    units: { type: 'string', default: '256' },
+    units: { type: 'string', default: '512' },
     folder: { type: 'string' },
   },
 });
@@ -69,8 +71,20 @@ const cached = (await data.imageFolder(folder, { colorMode: 'grayscale', scale: 
 
 const model = makeModel();
 const options = { batchSize, verbose: 0 } as const;
+/** What a second core at work costs the first by itself: heat, caches, and cores that are half of one. */
+async function besideBusyThread() {
+  const worker = new Worker('let n = 0; for (;;) n++;', { eval: true });
+  await once(worker, 'online');
+  try {
+    return await model.fit(x, y, options);
+  } finally {
+    await worker.terminate();
+  }
+}
+
 const ways = {
   memory: () => model.fit(x, y, options),
+  'memory, a thread busy beside it': besideBusyThread,
   'PNG files': () => model.fit(files, options),
   'PNG files, cached': () => model.fit(cached, options),
 };
