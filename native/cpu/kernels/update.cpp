@@ -13,6 +13,9 @@
 #define HWY_TARGET_INCLUDE "cpu/kernels/update.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#if HWY_ARCH_X86
+#include <xmmintrin.h>
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace nabla {
