@@ -75,8 +75,9 @@ void Slabs::Give(std::byte* data, size_t bytes) {
     return data >= candidate.base && data < candidate.base + kSlab;
   });
   slab->used -= bytes;
-  // One is kept for what comes next.
-  if (slab->used == 0 && slabs_.size() > 1) {
+  // One empty slab is kept for what comes next.
+  const auto isEmpty = [](const Slab& candidate) { return candidate.used == 0; };
+  if (std::count_if(slabs_.begin(), slabs_.end(), isEmpty) > 1) {
     munmap(slab->mapping, kSlab + kHugePage);
     slabs_.erase(slab);
     return;
