@@ -101,9 +101,12 @@ export class Executable {
   start(inputs: readonly Bound[], outputs: readonly Bound[], steps: number): Run {
     const bindings = newBindings(this.compiled.slots.length);
     const run = this.engine.backend.start(this.handle, this.bind(bindings, inputs, outputs), steps);
-    const done = run.done.catch((error: unknown) => {
-      throw this.worded(error);
-    });
+    this.engine.runs++;
+    const done = run.done
+      .catch((error: unknown) => {
+        throw this.worded(error);
+      })
+      .finally(() => this.engine.runs--);
     return { done, stop: () => run.stop() };
   }
 
@@ -156,6 +159,8 @@ const maxCachedPrograms = 2048;
 /** A backend in use. */
 export class Engine {
   readonly backend: Backend;
+  /** Runs that have not ended. While there is one, a call on this thread may have to wait for its step. */
+  runs = 0;
   private readonly programs = new Map<string, Executable>();
   private readonly finalizers: FinalizationRegistry<number>;
   private isClosed = false;

@@ -104,6 +104,20 @@ describeBackends(
       model.dispose();
     });
 
+    it('of one sample, again and again, is the same while the model rests and while it is trained', async () => {
+      const { x, y } = clusters(40);
+      const one = tensor(new Float32Array(inputs).fill(0.5), [1, inputs]).keep();
+      const model = compiled();
+      await model.fit(x, y, { verbose: 0 });
+      const wanted = model.predictOnBatch(one).dataSync();
+      for (let i = 0; i < 5; i++) assert.deepEqual((await model.predict(one)).dataSync(), wanted);
+      // Another model's steps: what a prediction finds under way.
+      const fit = compiled().fit(x, y, { epochs: 5, verbose: 0 });
+      for (let i = 0; i < 5; i++) assert.deepEqual((await model.predict(one)).dataSync(), wanted);
+      await fit;
+      assert.deepEqual((await model.predict(one)).dataSync(), wanted);
+    });
+
     it('of no samples is empty', async () => {
       const model = small();
       assert.deepEqual((await model.predict(tensor(new Float32Array(0), [0, inputs]))).shape, [0, 3]);
