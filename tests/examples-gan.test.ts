@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inflateSync } from 'node:zlib';
-import { encodePng, gridPng } from '../examples/png.ts';
+import { gridPng } from '../examples/png.ts';
+import { encodePng } from '../src/data/png-writer.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -33,7 +34,7 @@ function decode(file: Buffer) {
 
 describe('the PNG writer of the examples', () => {
   it('writes grey images', () => {
-    const file = encodePng(Uint8Array.of(0, 128, 255, 1, 2, 3), 3, 2);
+    const file = Buffer.from(encodePng(Uint8Array.of(0, 128, 255, 1, 2, 3), 2, 3, 1));
     assert.deepEqual(decode(file), {
       width: 3,
       height: 2,
@@ -47,7 +48,9 @@ describe('the PNG writer of the examples', () => {
   });
 
   it('puts images side by side', () => {
-    const { width, height, pixels } = decode(gridPng(Float32Array.of(-1, 0, 1, 2, -2, -1, 0, 1), 2, 2, 1));
+    const { width, height, pixels } = decode(
+      Buffer.from(gridPng(Float32Array.of(-1, 0, 1, 2, -2, -1, 0, 1), 2, 2, 1)),
+    );
     assert.deepEqual([width, height], [7, 4]);
     assert.deepEqual(pixels[1], [64, 0, 128, 64, 0, 0, 64]);
     assert.deepEqual(pixels[2], [64, 255, 255, 64, 128, 255, 64]);

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { cacheFolder, writeAtomically } from '../src/data/cache.ts';
+import { cacheFolder } from '../src/data/cache.ts';
 import { loadMnist, type MnistOptions } from '../src/data/mnist.ts';
+import { writeAtomically } from '../src/platform/atomic.ts';
 import {
   assertSmallSet,
   contents,
@@ -154,12 +155,13 @@ describe('loadMnist', function () {
     it('is written whole or not at all', async () => {
       await mkdir(join(state.folder, 'taken', 'inside'), { recursive: true });
       await assert.rejects(
-        writeAtomically(state.folder, 'taken', Buffer.from('x')),
+        writeAtomically(join(state.folder, 'taken'), [Buffer.from('x')]),
         /EISDIR|ENOTEMPTY|EEXIST|EPERM/,
       );
       assert.deepEqual(await readdir(state.folder), ['taken']);
-      const path = await writeAtomically(join(state.folder, 'new'), 'file', Buffer.from('first'));
-      await writeAtomically(join(state.folder, 'new'), 'file', Buffer.from('second'));
+      const path = join(state.folder, 'new', 'file');
+      await writeAtomically(path, [Buffer.from('first')]);
+      await writeAtomically(path, [Buffer.from('second')]);
       assert.equal(await readFile(path, 'utf8'), 'second');
       assert.deepEqual(await readdir(join(state.folder, 'new')), ['file']);
     });

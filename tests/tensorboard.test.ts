@@ -11,7 +11,7 @@ import {
   tensor,
   tensorBoard,
 } from '../src/api.ts';
-import { encodePng } from '../src/callbacks/tensorboard/png.ts';
+import { encodePng } from '../src/data/png-writer.ts';
 import { describeBackends } from './support/backends.ts';
 import { bad, says } from './support/errors.ts';
 import { fixture, oneBackend } from './support/fixtures.ts';

@@ -1,6 +1,7 @@
 // Elements of data sets: numbers, text and arrays in JavaScript's memory, in tuples and objects; and how they are stacked into batches.
 import { type DType, dtypeBytes, newArray } from '../dtype.ts';
 import { describe, NablaError } from '../errors.ts';
+import type { NumericArray } from '../ops/creation.ts';
 import { sameShape, showShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -11,18 +12,6 @@ export interface NdArray {
   /** Row-major; `Float32Array` for float32, `Int32Array` for int32, `Uint8Array` for uint8 and bool. */
   readonly data: Float32Array | Int32Array | Uint8Array;
 }
-
-/** Arrays that are taken for numbers: a vector each. */
-export type NumericArray =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | Uint8Array
-  | Uint8ClampedArray;
 
 /** Numbers in nested arrays of one length each. */
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];

@@ -1,4 +1,6 @@
 // Data sets, for every platform: `data.fromArray(...)`, `data.csv(...)`.
+
+export type { NumericArray } from '../ops/creation.ts';
 export { type CsvColumn, type CsvOptions, type CsvRow, csv, type FeaturesOptions, features } from './csv.ts';
 export {
   type BatchOptions,
@@ -11,7 +13,7 @@ export {
   type ShuffleOptions,
   type WindowOptions,
 } from './dataset.ts';
-export type { Batched, NdArray, NestedNumbers, NumericArray } from './element.ts';
+export type { Batched, NdArray, NestedNumbers } from './element.ts';
 export { idx } from './idx-rows.ts';
 export type { ParallelMapOptions } from './parallel.ts';
 export type { ElementInfo } from './pass.ts';

@@ -2,7 +2,8 @@
 
 import { join } from 'node:path';
 import { describe, NablaError, unknownName } from '../errors.ts';
-import { cacheFolder, moveAside, writeAtomically } from './cache.ts';
+import { writeAtomically } from '../platform/atomic.ts';
+import { cacheFolder, moveAside } from './cache.ts';
 import { generateDigits } from './digits.ts';
 import { type Downloaded, download, reason } from './download.ts';
 import { parseIdx } from './idx.ts';
@@ -231,7 +232,8 @@ async function fromCache(
 /** Puts a downloaded file into the cache; data that cannot be kept are still good. */
 async function keep(folder: string, file: MnistFile, { raw }: Downloaded, say: Say): Promise<void> {
   try {
-    const path = await writeAtomically(folder, isGzip(raw) ? `${file.name}.gz` : file.name, raw);
+    const path = join(folder, isGzip(raw) ? `${file.name}.gz` : file.name);
+    await writeAtomically(path, [raw]);
     say(`kept ${path}`);
   } catch (error) {
     say(`${file.name} could not be kept in ${folder}: ${reason(error)}`);

@@ -1,8 +1,9 @@
 // Sources of data sets that need no files: tensors, arrays, generators, iterators, ranges; and zip.
 import { describe, NablaError } from '../errors.ts';
+import type { NumericArray } from '../ops/creation.ts';
 import { Tensor } from '../tensor.ts';
 import { checkInteger, Dataset, type DatasetFacts, listed } from './dataset.ts';
-import { asNdArray, type NdArray, type NestedNumbers, type NumericArray, rowOf } from './element.ts';
+import { asNdArray, type NdArray, type NestedNumbers, rowOf } from './element.ts';
 import { Samples } from './samples.ts';
 import { drained, zipped } from './stages.ts';
 

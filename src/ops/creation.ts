@@ -8,10 +8,10 @@ import { tracing } from '../trace.ts';
 import { MapBuilder } from './map.ts';
 
 /** What `tensor()` takes: numbers, nested arrays of them, or typed arrays. */
-export type TensorData =
-  | number
-  | boolean
-  | readonly TensorData[]
+export type TensorData = number | boolean | readonly TensorData[] | NumericArray;
+
+/** Arrays that are taken for numbers. */
+export type NumericArray =
   | Float32Array
   | Float64Array
   | Int8Array
@@ -21,8 +21,6 @@ export type TensorData =
   | Uint32Array
   | Uint8Array
   | Uint8ClampedArray;
-
-type FlatData = Exclude<TensorData, number | boolean | readonly TensorData[]>;
 
 /**
  * A tensor from numbers. The shape is that of the nesting, or `shape`; the dtype is float32 for numbers and float arrays, int32 for the
@@ -72,7 +70,7 @@ function flatten(
         `unsupported array, got ${describe(data)}, expected float, int or byte arrays`,
       );
     }
-    return { values: data as FlatData, nesting: [(data as FlatData).length] };
+    return { values: data as NumericArray, nesting: [(data as NumericArray).length] };
   }
   const nesting: number[] = [];
   for (let level: TensorData = data; Array.isArray(level); level = level[0] as TensorData) {

@@ -1,5 +1,5 @@
 // A fit as one page of HTML that needs nothing else: curves, learning rate, confusion matrix and sample predictions.
-import { encodePng } from '../callbacks/tensorboard/png.ts';
+import { encodePng, pixelsOf } from '../data/png-writer.ts';
 import { describe, NablaError } from '../errors.ts';
 import { showShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -145,11 +145,7 @@ function samplePictures(
       `samples differ in number, got ${count} images, ${labels?.length} labels and ${predictions?.length} predictions`,
     );
   }
-  const values = images.dataSync();
-  const pixels =
-    images.dtype === 'uint8'
-      ? (values as Uint8Array)
-      : Uint8Array.from(values, (value) => Math.round(Math.min(1, Math.max(0, value)) * 255));
+  const pixels = pixelsOf(images);
   const size = height * width * channels;
   const figures = Array.from({ length: count }, (_, i) => {
     const png = encodePng(pixels.subarray(i * size, (i + 1) * size), height, width, channels);

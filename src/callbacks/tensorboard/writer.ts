@@ -1,11 +1,12 @@
 // Event files that TensorBoard reads: scalars, histograms, text and images as records with checksums.
+
+import { encodePng, pixelsOf } from '../../data/png-writer.ts';
 import { describe, NablaError } from '../../errors.ts';
 import { crc32c } from '../../saving/crc32c.ts';
 import { concatenate } from '../../saving/safetensors.ts';
 import { storeOf } from '../../saving/stores.ts';
 import { showShape } from '../../shape.ts';
 import { Tensor } from '../../tensor.ts';
-import { encodePng } from './png.ts';
 import { Message } from './protobuf.ts';
 
 const where = 'summaryWriter';
@@ -99,11 +100,7 @@ export class SummaryWriter {
         `bad image '${tag}', got ${got}, expected [height, width, 1, 3 or 4], with a count before it or not`,
       );
     }
-    const values = images.dataSync();
-    const pixels =
-      images.dtype === 'uint8'
-        ? (values as Uint8Array)
-        : Uint8Array.from(values, (value) => Math.round(Math.min(1, Math.max(0, value)) * 255));
+    const pixels = pixelsOf(images);
     const size = height * width * channels;
     for (let i = 0; i < number; i++) {
       const png = encodePng(pixels.subarray(i * size, (i + 1) * size), height, width, channels);

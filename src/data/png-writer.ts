@@ -1,5 +1,6 @@
-// PNG images, written without compression: small pictures for TensorBoard.
-import { concatenate } from '../../saving/safetensors.ts';
+// PNG images, written without compression: small pictures for TensorBoard, reports and examples.
+import { concatenate } from '../saving/safetensors.ts';
+import type { Tensor } from '../tensor.ts';
 
 const signature = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 // The longest block that deflate stores as it is.
@@ -7,6 +8,14 @@ const maxStored = 65535;
 
 /** Colour types by the number of channels: grey, grey with alpha, RGB, RGBA. */
 const colourTypes: Readonly<Record<number, number>> = { 1: 0, 2: 4, 3: 2, 4: 6 };
+
+/** The bytes of images: uint8 as they are, other numbers in [0, 1] as 0 to 255. */
+export function pixelsOf(images: Tensor): Uint8Array {
+  const values = images.dataSync();
+  return images.dtype === 'uint8'
+    ? (values as Uint8Array)
+    : Uint8Array.from(values, (value) => Math.round(Math.min(1, Math.max(0, value)) * 255));
+}
 
 /** Bytes `[height, width, channels]`, row by row, as a PNG file. */
 export function encodePng(pixels: Uint8Array, height: number, width: number, channels: number): Uint8Array {
