@@ -1,6 +1,8 @@
 // Compares copy and update of every instruction set with the reference, and shows hostile attributes to their
 // rules.
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "tests/kernel_case.h"
@@ -190,6 +192,23 @@ void TestUpdate(Counts& counts) {
                         name + " on " + table->name + ": 3 threads give other bits than 1");
         }
       }
+    }
+  }
+  // No state stays at a denormal number, or every further step is slow.
+  KernelCase decayed(Opcode::kUpdate, "decayed");
+  decayed.Float(std::vector<float>(17, 1)).Float(std::vector<float>(17, 0));
+  decayed.Float(std::vector<float>(17, 1.2e-38f)).Float(std::vector<float>(17, 1.176e-38f)).Absent();
+  decayed.Float({0.01f}).Int({3}).Absent();
+  decayed.Attributes({static_cast<int32_t>(UpdateKind::kAdam), 0, Bits(0.9f), Bits(0.999f), Bits(1e-7f), 0});
+  for (const KernelTable* table : UsableKernelTables()) {
+    if (std::strcmp(table->name, "reference") == 0) continue;
+    const auto got = decayed.Run(*table, 1, 0);
+    for (const size_t state : {2, 3}) {
+      std::vector<float> values(17);
+      std::memcpy(values.data(), got.contents[state].data(), 17 * sizeof(float));
+      const bool denormal = std::any_of(values.begin(), values.end(),
+                                        [](float value) { return std::fpclassify(value) == FP_SUBNORMAL; });
+      counts.Expect(!denormal, std::string("update leaves denormal states on ") + table->name);
     }
   }
   KernelCase missing(Opcode::kUpdate, "missing state");
