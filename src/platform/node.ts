@@ -1,6 +1,7 @@
 // The choice of a backend in Node.js: CUDA, then native, then WebAssembly; by measure of what is there, or as asked for. Brings files and threads for data sets too.
 import { availableParallelism } from 'node:os';
 import type { Backend, BackendName } from '../backend/backend.ts';
+import { openCuda } from '../backend/cuda.ts';
 import { openNative } from '../backend/native.ts';
 import { type Engine, engine, onFirstUse, useBackend } from '../engine.ts';
 import { NablaError, unknownName } from '../errors.ts';
@@ -15,6 +16,8 @@ export interface BackendOptions {
   threads?: number;
   /** Instruction set of the native kernels. Default: the best that the processor has. */
   instructionSet?: string;
+  /** Number of the GPU for `'cuda'`, as nvidia-smi counts. Default `NABLA_CUDA_DEVICE`, else 0. */
+  device?: number;
 }
 
 /** What was tried for one backend. */
@@ -41,13 +44,9 @@ function threadsFrom(options: BackendOptions): number {
 }
 
 function open(name: BackendName, options: BackendOptions): Backend {
+  if (name === 'cuda') return openCuda({ device: options.device });
   const threads = threadsFrom(options);
   switch (name) {
-    case 'cuda':
-      throw new NablaError(
-        'backend.cuda',
-        "the CUDA backend is not a part of this version; use 'native' or 'wasm', or leave the choice to nabla",
-      );
     case 'native':
       return openNative({ threads, instructionSet: options.instructionSet });
     case 'wasm':
