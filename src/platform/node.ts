@@ -63,6 +63,16 @@ export function attempt(name: BackendName, options: BackendOptions = {}): Backen
   }
 }
 
+// Whether it was said that there is a GPU which cannot be used.
+const said = { gpu: false };
+
+/** Says aloud, once, that a GPU is left aside; a machine that has none is told nothing. */
+function sayWithoutGpu(reason: string): void {
+  if (said.gpu || /no NVIDIA (driver|GPU)/.test(reason)) return;
+  said.gpu = true;
+  console.warn(`[backend] going on without the GPU: ${reason}`);
+}
+
 /** The backend that `NABLA_BACKEND` names, or the fastest that opens. */
 export function openDefault(): Backend {
   const wanted = process.env.NABLA_BACKEND;
@@ -72,6 +82,7 @@ export function openDefault(): Backend {
   for (const name of names) {
     const { backend, reason } = attempt(name);
     if (backend !== undefined) return backend;
+    if (name === 'cuda' && reason !== undefined) sayWithoutGpu(reason);
     reasons.push(`${name}: ${reason}`);
   }
   throw new NablaError('backend', `no backend could be opened:\n  ${reasons.join('\n  ')}`);

@@ -40,10 +40,11 @@ __device__ __forceinline__ float Mod(float a, float b) {
 __device__ __forceinline__ float FloorDiv(float a, float b) {
   if (b == 0) return a / b;
   const float r = fmodf(a, b);
-  float quotient = (a - r) / b;
+  // In double precision, where a quotient beyond 2^24 is still whole before it is rounded once.
+  double quotient = (static_cast<double>(a) - r) / b;
   if (r != 0 && (r < 0) != (b < 0)) quotient -= 1;
   if (quotient == 0) return copysignf(0.0f, a / b);
-  return rintf(quotient);
+  return static_cast<float>(rint(quotient));
 }
 
 __device__ __forceinline__ int32_t FloorDivInt(int32_t a, int32_t b) {
