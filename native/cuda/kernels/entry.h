@@ -8,7 +8,7 @@
 // A kernel `name` for blocks of `threads` threads, which reads its parameters as `p`.
 #define NABLA_ENTRY(name, Params, threads)                                                       \
   static __device__ __forceinline__ void name##Body(const Params& p);                            \
-  extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ Params p) { \
+  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p) { \
     if (::nabla::cuda::Stopped(p.head)) return;                                                  \
     name##Body(p);                                                                               \
   }                                                                                              \
