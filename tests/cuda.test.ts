@@ -128,6 +128,53 @@ describe('the CUDA backend, emulated', function () {
     assert.equal(pending.size === 0, listed.length === 0, 'the list in pending.cpp is out of date');
   });
 
+  it('multiplies on tensor cores: exactly where TF32 holds the numbers, else to its 10 bits', async () => {
+    const tensors = await openEmulated({}, 'tf32');
+    assert.match(tensors.backend.info.device, /TF32 products/);
+    const random = generator('tf32');
+    // Small and large tiles with edges, a sum in parts, nothing to add up.
+    for (const [m, n, k] of [
+      [1, 1, 1],
+      [70, 35, 19],
+      [130, 260, 33],
+      [32, 16, 784],
+      [5, 3, 0],
+    ] as const) {
+      for (const [transA, transB] of [
+        [false, false],
+        [true, false],
+        [false, true],
+        [true, true],
+      ] as const) {
+        const whole = (rows: number, columns: number) =>
+          Float32Array.from({ length: rows * columns }, () => random.int(65) - 32);
+        const shapeA: [number, number] = transA ? [k, m] : [m, k];
+        const shapeB: [number, number] = transB ? [n, k] : [k, n];
+        const [a, b, bias] = [whole(m, k), whole(k, n), whole(1, n)];
+        const product = (scale: number) => () =>
+          scope(() => {
+            const x = ops.mul(tensor(a, shapeA), scale);
+            const y = ops.add(
+              ops.matMul(x, tensor(b, shapeB), { transposeA: transA, transposeB: transB }),
+              tensor(bias),
+            );
+            return ops.relu(y).dataSync();
+          });
+        const what = `${m} x ${n} x ${k}, ${transA} ${transB}`;
+        close(on(tensors, product(1)), on(reference(), product(1)), { rtol: 0, atol: 0 }, what);
+        const most = 32 * 32 * Math.sqrt(k) * 2 ** -10;
+        close(
+          on(tensors, product(Math.PI / 3)),
+          on(reference(), product(Math.PI / 3)),
+          { rtol: 0, atol: most },
+          what,
+        );
+      }
+    }
+    tensors.close();
+    useEngine(engine);
+  });
+
   it('trains the model of the README as the CPU does', async () => {
     const count = 256;
     const digits = generateDigits({ count, seed: 5 });

@@ -60,7 +60,7 @@ const fastestBackend = native('native', 1);
 
 export const backends: readonly TestBackend[] =
   chosen === 'cuda'
-    ? [shared('cuda', () => openCuda())]
+    ? [shared('cuda', () => openCuda({ precision: 'float32' }))]
     : [
         fastestBackend,
         native('native 2 threads', 2),

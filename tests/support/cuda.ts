@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openCuda } from '../../src/backend/cuda.ts';
+import { type CudaPrecision, openCuda } from '../../src/backend/cuda.ts';
 import { Engine } from '../../src/engine.ts';
 
 const library = fileURLToPath(new URL('../../build/nabla_emulated_cuda.so', import.meta.url));
@@ -45,7 +45,13 @@ export async function withEnvironment<T>(
   }
 }
 
-/** An engine on the emulated GPU, which is told more by `NABLA_EMULATED_...`. */
-export function openEmulated(variables: Record<string, string> = {}): Promise<Engine> {
-  return withEnvironment({ NABLA_CUDA_DRIVER: emulatedDriver(), ...variables }, () => new Engine(openCuda()));
+/** An engine on the emulated GPU, which is told more by `NABLA_EMULATED_...`; with products in float32 unless it is told otherwise. */
+export function openEmulated(
+  variables: Record<string, string> = {},
+  precision: CudaPrecision = 'float32',
+): Promise<Engine> {
+  return withEnvironment(
+    { NABLA_CUDA_DRIVER: emulatedDriver(), ...variables },
+    () => new Engine(openCuda({ precision })),
+  );
 }

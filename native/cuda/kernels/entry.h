@@ -6,12 +6,12 @@
 
 #if defined(__CUDACC__)
 // A kernel `name` for blocks of `threads` threads, which reads its parameters as `p`.
-#define NABLA_ENTRY(name, Params, threads)                                                       \
-  static __device__ __forceinline__ void name##Body(const Params& p);                            \
+#define NABLA_ENTRY(name, Params, threads)                                                          \
+  static __device__ __forceinline__ void name##Body(const Params& p);                               \
   extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p) { \
-    if (::nabla::cuda::Stopped(p.head)) return;                                                  \
-    name##Body(p);                                                                               \
-  }                                                                                              \
+    if (::nabla::cuda::Stopped(p.head)) return;                                                     \
+    name##Body(p);                                                                                  \
+  }                                                                                                 \
   static __device__ __forceinline__ void name##Body([[maybe_unused]] const Params& p)
 #else
 #include "cuda/emulation/cuda.h"
