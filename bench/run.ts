@@ -30,7 +30,8 @@ const help = `npm run bench -- [options]
   --quick          fewer and shorter rounds, without the slowest peers; under two minutes; writes nothing
   --only w1        these workloads only (comma-separated); leaves docs/BENCHMARKS.md alone
   --task train     these tasks only
-  --peers torch    only peers whose file names contain one of these words
+  --peers torch    only peers whose file names contain one of these words; none for ours alone
+  --backend native only our own processes on these backends
   --threads 1,2    numbers of threads
   --python PATH    a Python that has torch, jax, keras; or NABLA_BENCH_PYTHON, or .venv, or python3
   --rounds N       rounds
@@ -42,6 +43,7 @@ const { values: options } = parseArgs({
     only: { type: 'string' },
     task: { type: 'string' },
     peers: { type: 'string' },
+    backend: { type: 'string', default: 'native,wasm' },
     threads: { type: 'string', default: '1,2' },
     python: { type: 'string' },
     rounds: { type: 'string' },
@@ -58,12 +60,6 @@ const rounds = Number(options.rounds ?? (options.quick ? 3 : 7));
 const roundMs = options.quick ? 60 : 250;
 const processors = processorsToPin();
 
-/** Our own processes: which backend, on which numbers of threads. */
-const ours = [
-  { backend: 'native', threads: [1, 2] },
-  { backend: 'wasm', threads: [1] },
-];
-
 const list = (text: string | undefined) => text?.split(',').map((word) => word.trim());
 
 function commandOf(file: string): string[] {
@@ -71,9 +67,15 @@ function commandOf(file: string): string[] {
   return file.endsWith('.py') ? [python, path] : [process.execPath, path];
 }
 
+/** Why a model is not the one that is to be timed. */
+function differs(count: number | undefined, allowed: readonly number[]): string | undefined {
+  if (count === undefined || allowed.includes(count)) return undefined;
+  return `its model is another one: ${count} parameters instead of ${allowed[0]}`;
+}
+
 /** Starts all of a workload's processes for so many threads, at once. */
 async function startAll(
-  { id, peers }: Workload,
+  { id, peers, parameters }: Workload,
   threads: number,
   missing: WorkloadResult['missing'][number][],
 ) {
@@ -81,15 +83,16 @@ async function startAll(
   const files = peers.filter((file) => wanted?.some((word) => file.includes(word)) ?? true);
   const start = async (peer: string, command: string[]) => {
     const started = await Peer.start(pinned(processors, threads, command), threads, root);
-    if (typeof started !== 'string') return [started];
-    missing.push({ peer, threads, reason: started });
-    return [];
+    const reason = typeof started === 'string' ? started : differs(started.info.parameters, parameters);
+    if (reason !== undefined) {
+      missing.push({ peer, threads, reason });
+      if (typeof started !== 'string') started.stop();
+    }
+    return reason === undefined ? [started as Peer] : [];
   };
-  const own = ours
-    .filter((o) => o.threads.includes(threads))
-    .map(({ backend }) =>
-      start(`Nabla ${backend}`, [process.execPath, '--import', 'tsx', `bench/workloads/${id}.ts`, backend]),
-    );
+  const own = list(options.backend)!.map((backend) =>
+    start(`Nabla ${backend}`, [process.execPath, '--import', 'tsx', `bench/workloads/${id}.ts`, backend]),
+  );
   const others = files.map((file) => start(file, commandOf(file)));
   return { own: (await Promise.all(own)).flat(), others: (await Promise.all(others)).flat() };
 }
@@ -133,7 +136,7 @@ function write(results: Results): void {
     typeof value === 'number' ? Number(value.toPrecision(5)) : value;
   writeFileSync(file, `${JSON.stringify(results, rounded, 1)}\n`);
   console.log(`\nwritten: ${fileURLToPath(file).slice(root.length)}`);
-  if (options.only || options.task || options.peers) return;
+  if (options.only || options.task || options.peers || options.backend !== 'native,wasm') return;
   writeFileSync(`${root}docs/BENCHMARKS.md`, markdown(results));
   console.log('written: docs/BENCHMARKS.md');
 }

@@ -1,4 +1,4 @@
-// Times the entries of one task in turn: ours, a rival, ours, the next rival, for several rounds.
+// Times the entries of one task in turn: ours, a rival, ours, the next rival, for several rounds. Rivals on WebAssembly meet our own.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Task } from '../workloads/list.ts';
 import type { Peer } from './peer.ts';
@@ -17,6 +17,7 @@ export interface Series {
   readonly version: string;
   readonly variant: string;
   readonly ours: boolean;
+  readonly family: 'native' | 'wasm';
   readonly msPerStep: readonly number[];
   readonly loss?: number;
   /** How our own entries did right before each of these rounds: by name, one number a round. */
@@ -67,11 +68,17 @@ export async function timeTask(
   const runs = new Map<Contestant, Timed>(contestants.map((c) => [c, { ms: [], beside: {} }]));
   const failed = new Set<Contestant>();
   for (let round = 0; round < options.rounds; round++) {
-    for (const rival of rivals.length > 0 ? rivals : [undefined]) {
-      if (rival !== undefined && failed.has(rival)) continue;
+    for (const own of principals) {
+      if (!rivals.some((rival) => familyOf(rival) === familyOf(own))) await time(own, runs.get(own)!);
+    }
+    for (const rival of rivals) {
+      if (failed.has(rival)) continue;
       const before: Record<string, number> = {};
-      for (const own of principals) before[own.peer.info.name] = await time(own, runs.get(own)!);
-      if (rival === undefined) continue;
+      for (const own of principals) {
+        if (familyOf(own) === familyOf(rival)) {
+          before[own.peer.info.name] = await time(own, runs.get(own)!);
+        }
+      }
       const timed = runs.get(rival)!;
       try {
         await time(rival, timed);
@@ -96,6 +103,7 @@ export async function timeTask(
       version,
       variant: variantOf(c.entry),
       ours: c.ours,
+      family: familyOf(c),
       msPerStep: ms,
       ...(loss && { loss }),
       beside,
@@ -103,6 +111,8 @@ export async function timeTask(
   });
   return { series, failures };
 }
+
+const familyOf = ({ peer }: Contestant) => peer.info.family ?? 'native';
 
 interface Timed {
   ms: number[];

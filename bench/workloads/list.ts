@@ -14,6 +14,8 @@ export interface Task {
 export interface Workload {
   readonly id: string;
   readonly title: string;
+  /** Trainable parameters of the model, in each form that is allowed: whoever has others is not timed. */
+  readonly parameters: readonly number[];
   readonly tasks: readonly Task[];
   /** Files in bench/peers. */
   readonly peers: readonly string[];
@@ -24,11 +26,19 @@ export interface Workload {
 // Layers 784-128 and 128-10: forward, weight gradients, and the second layer's input gradient.
 const mlpForward = 2 * (784 * 128 + 128 * 10);
 const mlpTraining = 2 * (2 * 784 * 128 + 3 * 128 * 10);
+// Convolutions of 9 taps to 26x26x32 and 24x24x64, dense 9216-128 and 128-10; the images need no gradient.
+const cnnTraining = 2 * (2 * 26 * 26 * 32 * 9 + 3 * (24 * 24 * 64 * 9 * 32 + 9216 * 128 + 128 * 10));
+// For each of 100 steps the inputs' product, without a gradient for the inputs, and the states'; then dense 128-10.
+const lstmTraining = 2 * (100 * (2 * 64 * 512 + 3 * 128 * 512) + 3 * 128 * 10);
+// For each character four blocks (12 width^2, and scores and sums over all 64 characters, as peers without a causal kernel
+// compute them) and the letters' logits.
+const gptTraining = 2 * 3 * 64 * (4 * (12 * 128 ** 2 + 2 * 64 * 128) + 128 * 65);
 
 export const workloads: readonly Workload[] = [
   {
     id: 'w1',
     title: 'MLP 784-128-10',
+    parameters: [101_770],
     tasks: [
       { id: 'train', title: 'training step, batch 32, Adam', samples: 32, flops: 32 * mlpTraining },
       { id: 'predict1', title: 'prediction, batch 1', samples: 1, flops: mlpForward },
@@ -36,5 +46,30 @@ export const workloads: readonly Workload[] = [
     ],
     peers: ['w1_torch.py', 'w1_jax.py', 'w1_keras.py', 'w1_onnxruntime.mjs', 'w1_tfjs.mjs', 'w1_jaxjs.mjs'],
     slow: ['train/compiled', 'train/cpu', 'predict1024/cpu', 'predict1/cpu'],
+  },
+  {
+    id: 'w2',
+    title: 'CNN: conv 32 3x3, conv 64 3x3, pool, dropout, dense 128, dense 10, on 28x28',
+    parameters: [1_199_882],
+    tasks: [{ id: 'train', title: 'training step, batch 64, Adam', samples: 64, flops: 64 * cnnTraining }],
+    peers: [],
+    slow: [],
+  },
+  {
+    id: 'w3',
+    title: 'LSTM 128 over 100 steps of 64 features, dense 10',
+    // PyTorch has a second bias for the states.
+    parameters: [100_106, 100_618],
+    tasks: [{ id: 'train', title: 'training step, batch 32, Adam', samples: 32, flops: 32 * lstmTraining }],
+    peers: [],
+    slow: [],
+  },
+  {
+    id: 'w4',
+    title: 'GPT: 4 layers, 4 heads, width 128, 64 characters, 65 letters',
+    parameters: [804_096],
+    tasks: [{ id: 'train', title: 'training step, batch 12, AdamW', samples: 12, flops: 12 * gptTraining }],
+    peers: [],
+    slow: [],
   },
 ];
