@@ -9,6 +9,8 @@ interface Contestant {
   readonly entry: string;
   readonly ours: boolean;
   readonly steps: number;
+  /** What so many steps take, in milliseconds. */
+  readonly roundMs: number;
 }
 
 /** Milliseconds a step of one entry, one number a round. */
@@ -54,8 +56,8 @@ export async function timeTask(
     for (const entry of peer.info.entries) {
       if (!entry.startsWith(`${task.id}/`) || options.skip.includes(entry)) continue;
       try {
-        const steps = await calibrate(peer, entry, options.roundMs);
-        contestants.push({ peer, entry, ours: ours.includes(peer), steps });
+        const calibrated = await calibrate(peer, entry, options.roundMs);
+        contestants.push({ peer, entry, ours: ours.includes(peer), ...calibrated });
       } catch (error) {
         failures.push(failureOf(peer, entry, error));
       }
@@ -72,7 +74,7 @@ export async function timeTask(
       if (!rivals.some((rival) => familyOf(rival) === familyOf(own))) await time(own, runs.get(own)!);
     }
     for (const rival of rivals) {
-      if (failed.has(rival)) continue;
+      if (failed.has(rival) || round >= roundsOf(rival, options)) continue;
       const before: Record<string, number> = {};
       for (const own of principals) {
         if (familyOf(own) === familyOf(rival)) {
@@ -112,6 +114,11 @@ export async function timeTask(
   return { series, failures };
 }
 
+// What takes seconds a round is not made more exact by all rounds.
+const longestMs = 20_000;
+const roundsOf = ({ roundMs }: Contestant, { rounds }: TimingOptions) =>
+  Math.max(1, Math.min(rounds, Math.floor(longestMs / roundMs)));
+
 const familyOf = ({ peer }: Contestant) => peer.info.family ?? 'native';
 
 interface Timed {
@@ -127,13 +134,17 @@ function failureOf(peer: Peer, entry: string, error: unknown): Failure {
 const variantOf = (entry: string) => entry.slice(entry.indexOf('/') + 1);
 
 /** Prepares the entry and finds how many steps fill a round. */
-async function calibrate(peer: Peer, entry: string, roundMs: number): Promise<number> {
+async function calibrate(
+  peer: Peer,
+  entry: string,
+  roundMs: number,
+): Promise<Pick<Contestant, 'steps' | 'roundMs'>> {
   await peer.run(1, entry);
   let asked = 1;
   for (;;) {
     const { ms, steps } = await peer.run(asked, entry);
     const wanted = Math.max(1, Math.round((roundMs * steps) / ms));
-    if (ms >= roundMs / 4 || wanted <= steps) return wanted;
+    if (ms >= roundMs / 4 || wanted <= steps) return { steps: wanted, roundMs: (ms * wanted) / steps };
     asked = Math.min(wanted, 20 * steps);
   }
 }

@@ -7,9 +7,16 @@ export interface Task {
   readonly title: string;
   /** Samples that one step works on. */
   readonly samples: number;
-  /** Floating-point operations of one step's matrix products and convolutions. */
-  readonly flops: number;
+  /** What one step must do at least, for the limit. */
+  readonly work: Work;
 }
+
+/** Floating-point operations of matrix products and convolutions; or bytes of memory that are only read, or read and written; or nothing that a ceiling is measured for. */
+export type Work =
+  | { readonly flops: number }
+  | { readonly read: number }
+  | { readonly updated: number }
+  | undefined;
 
 export interface Workload {
   readonly id: string;
@@ -19,7 +26,7 @@ export interface Workload {
   readonly tasks: readonly Task[];
   /** Files in bench/peers. */
   readonly peers: readonly string[];
-  /** Entries too slow to start or to run for `--quick`. */
+  /** Entries, tasks and peers that are too slow to start or to run for `--quick`. */
   readonly slow: readonly string[];
 }
 
@@ -40,36 +47,88 @@ export const workloads: readonly Workload[] = [
     title: 'MLP 784-128-10',
     parameters: [101_770],
     tasks: [
-      { id: 'train', title: 'training step, batch 32, Adam', samples: 32, flops: 32 * mlpTraining },
-      { id: 'predict1', title: 'prediction, batch 1', samples: 1, flops: mlpForward },
-      { id: 'predict1024', title: 'prediction, batch 1024', samples: 1024, flops: 1024 * mlpForward },
+      { id: 'train', title: 'training step, batch 32, Adam', samples: 32, work: { flops: 32 * mlpTraining } },
+      { id: 'predict1', title: 'prediction, batch 1', samples: 1, work: { flops: mlpForward } },
+      {
+        id: 'predict1024',
+        title: 'prediction, batch 1024',
+        samples: 1024,
+        work: { flops: 1024 * mlpForward },
+      },
     ],
     peers: ['w1_torch.py', 'w1_jax.py', 'w1_keras.py', 'w1_onnxruntime.mjs', 'w1_tfjs.mjs', 'w1_jaxjs.mjs'],
-    slow: ['train/compiled', 'train/cpu', 'predict1024/cpu', 'predict1/cpu'],
+    slow: ['w1_keras.py', 'train/compiled', 'train/cpu', 'predict1024/cpu', 'predict1/cpu'],
   },
   {
     id: 'w2',
     title: 'CNN: conv 32 3x3, conv 64 3x3, pool, dropout, dense 128, dense 10, on 28x28',
     parameters: [1_199_882],
-    tasks: [{ id: 'train', title: 'training step, batch 64, Adam', samples: 64, flops: 64 * cnnTraining }],
-    peers: [],
-    slow: [],
+    tasks: [
+      { id: 'train', title: 'training step, batch 64, Adam', samples: 64, work: { flops: 64 * cnnTraining } },
+    ],
+    peers: ['w2_torch.py', 'w2_jax.py', 'w2_tensorflow.py', 'w2_tfjs.mjs', 'w2_jaxjs.mjs'],
+    slow: ['w2_tensorflow.py', 'w2_jaxjs.mjs', 'train/compiled', 'train/jitted'],
   },
   {
     id: 'w3',
     title: 'LSTM 128 over 100 steps of 64 features, dense 10',
     // PyTorch has a second bias for the states.
     parameters: [100_106, 100_618],
-    tasks: [{ id: 'train', title: 'training step, batch 32, Adam', samples: 32, flops: 32 * lstmTraining }],
-    peers: [],
-    slow: [],
+    tasks: [
+      {
+        id: 'train',
+        title: 'training step, batch 32, Adam',
+        samples: 32,
+        work: { flops: 32 * lstmTraining },
+      },
+    ],
+    peers: ['w3_torch.py', 'w3_jax.py', 'w3_tensorflow.py', 'w3_tfjs.mjs'],
+    slow: ['w3_tensorflow.py', 'w3_tfjs.mjs', 'train/compiled'],
   },
   {
     id: 'w4',
     title: 'GPT: 4 layers, 4 heads, width 128, 64 characters, 65 letters',
     parameters: [804_096],
-    tasks: [{ id: 'train', title: 'training step, batch 12, AdamW', samples: 12, flops: 12 * gptTraining }],
-    peers: [],
-    slow: [],
+    tasks: [
+      {
+        id: 'train',
+        title: 'training step, batch 12, AdamW',
+        samples: 12,
+        work: { flops: 12 * gptTraining },
+      },
+    ],
+    peers: ['w4_torch.py', 'w4_jax.py', 'w4_tensorflow.py', 'w4_jaxjs.mjs'],
+    slow: ['w4_tensorflow.py', 'train/compiled'],
+  },
+  {
+    id: 'ops',
+    title: 'Single operations',
+    parameters: [],
+    tasks: [
+      ...[512, 1024, 2048].map((n) => ({
+        id: `gemm${n}`,
+        title: `matrix product of ${n}x${n} and ${n}x${n}`,
+        samples: 1,
+        work: { flops: 2 * n ** 3 },
+      })),
+      { id: 'mulAdd', title: 'a * b + c, 10 M floats', samples: 1, work: { updated: 4 * 4e7 } },
+      { id: 'exp', title: 'exp, 10 M floats', samples: 1, work: { updated: 2 * 4e7 } },
+      { id: 'sum', title: 'sum, 10 M floats', samples: 1, work: { read: 4e7 } },
+      { id: 'softmax', title: 'softmax, 4096x1024', samples: 1, work: { updated: 8 * 4096 * 1024 } },
+      { id: 'layerNorm', title: 'layer norm, 4096x1024', samples: 1, work: { updated: 8 * 4096 * 1024 } },
+      { id: 'eager', title: 'an op on 4 floats', samples: 1, work: undefined },
+    ],
+    peers: ['ops_torch.py', 'ops_jax.py', 'ops_numpy.py', 'ops_tfjs.mjs'],
+    slow: ['gemm1024', 'gemm2048', 'layerNorm/wasm'],
+  },
+  {
+    id: 'start',
+    title: 'From the start of a process to its first prediction',
+    parameters: [],
+    tasks: [
+      { id: 'first', title: 'the process of W1, prediction of one sample', samples: 1, work: undefined },
+    ],
+    peers: ['start.mjs torch', 'start.mjs onnxruntime', 'start.mjs tfjs', 'start.mjs empty'],
+    slow: ['start.mjs torch', 'start.mjs tfjs'],
   },
 ];

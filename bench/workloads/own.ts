@@ -58,10 +58,17 @@ export const trainingEntries = (training: Training): Readonly<Record<string, Ent
   'train/trainOnBatch': steps(training),
 });
 
-/** Speaks the peers' line protocol. `model` is one to count the parameters of. */
-export async function serveOwn(model: Model, entries: Readonly<Record<string, Entry>>): Promise<never> {
-  if (model.inputShape !== undefined) model.build(model.inputShape);
-  const parameters = model.trainableWeights.reduce((total, { size }) => total + size, 0);
+function parametersOf(model: Model): number {
+  model.build(model.inputShape!);
+  return model.trainableWeights.reduce((total, { size }) => total + size, 0);
+}
+
+/** Speaks the peers' line protocol. `model`, where there is one, knows its input's shape. */
+export async function serveOwn(
+  model: Model | undefined,
+  entries: Readonly<Record<string, Entry>>,
+): Promise<never> {
   const family = backend === 'wasm' ? 'wasm' : 'native';
-  return serve({ name: `Nabla ${backend}`, version: manifest.version, family, parameters }, { ...entries });
+  const info = { name: `Nabla ${backend}`, version: manifest.version, family } as const;
+  return serve(model ? { ...info, parameters: parametersOf(model) } : info, { ...entries });
 }

@@ -1,0 +1,10 @@
+// A process that imports the built package, makes the network of workload 1 and predicts one sample.
+import { layers, sequential, zeros } from '../../dist/index.js';
+
+const model = sequential({
+  layers: [
+    layers.dense({ units: 128, activation: 'relu', inputShape: [784] }),
+    layers.dense({ units: 10, activation: 'softmax' }),
+  ],
+});
+model.predictOnBatch(zeros([1, 784])).dataSync();
