@@ -25,7 +25,8 @@ export function page(results: Results): string {
       'WebAssembly are compared with our WebAssembly, all others with our addon.',
     '* The limit is the work that cannot be left out, at the ceiling measured in the same run: the multiply-adds of the matrix products and convolutions, or the ' +
       "operands' way through memory beyond the caches. `× the limit` is how many times that we take. Nobody reaches 1: activations, optimizers and reading the batch come on top.",
-    '* Must reach: the share of a peer’s time that this project set itself (`bench/workloads/goals.ts`), of the time of that peer in this run.',
+    '* Must be: what this project set itself (`bench/workloads/goals.ts`), as a multiple of our time that a peer takes in this run: the ratio of the goal to ' +
+      "that peer's time when the goal was set, so that it holds on other machines too. A few goals are times in themselves.",
     '* `fit` is whole epochs of `model.fit`, which shuffles and gathers its batches; `trainOnBatch` is one call from JavaScript a step. Rivals train on batches that lie ready.',
     '',
     '## What was reached',

@@ -12,8 +12,14 @@ export interface Verdict {
   /** The fastest peer, and its time as a multiple of ours right before it. */
   readonly best?: { readonly name: string; readonly ms: number; readonly ratio: number };
   readonly limitMs?: number | undefined;
-  /** What must be reached in this run, beside whom, and whether it was. */
-  readonly goal?: { readonly ms: number; readonly beside: string; readonly reached: boolean };
+  /** What must be reached: a peer's time as a multiple of ours, at least `must`; or our milliseconds, at most `must`. */
+  readonly goal?: {
+    readonly beside: string;
+    readonly is: number;
+    readonly must: number;
+    readonly unit: '×' | 'ms';
+    readonly reached: boolean;
+  };
 }
 
 const nothing = 'Node, doing nothing';
@@ -31,15 +37,17 @@ function goalOf(goal: Goal, own: number, rivals: readonly Series[]): Verdict['go
   const { peers, must = 1, absolute } = goal;
   if (absolute !== undefined) {
     const empty = rivals.find(({ name }) => name === nothing);
-    const ms = absolute + (empty ? minimum(empty.msPerStep) : 0);
-    return { ms, beside: empty ? 'above an empty Node' : 'in itself', reached: own <= ms };
+    const must = absolute + (empty ? minimum(empty.msPerStep) : 0);
+    const beside = empty ? 'an empty Node' : 'itself';
+    return { beside, is: own, must, unit: 'ms', reached: own <= must };
   }
   const name = Object.keys(peers).find((peer) => rivals.some((rival) => rival.name === peer));
   if (name === undefined && Object.keys(peers).length > 0) return undefined;
   const peer = fastest(name === undefined ? rivals : rivals.filter((rival) => rival.name === name));
   if (peer === undefined) return undefined;
-  const share = name === undefined ? must : must / peers[name]!;
-  return { ms: peer.ms * share, beside: peer.name, reached: peer.ours <= peer.ms * share };
+  const least = 1 / (name === undefined ? must : must / peers[name]!);
+  const is = peer.ms / peer.ours;
+  return { beside: peer.name, is, must: least, unit: '×', reached: is >= least };
 }
 
 export function verdictsOf(workload: string, { task, threads, limitMs, series }: TaskResult): Verdict[] {
@@ -73,7 +81,9 @@ export function verdictRows(workloads: Results['workloads']): string[][] {
     'ms',
     '÷ ours',
     '× the limit',
-    'must reach, ms',
+    'goal beside',
+    'is',
+    'must be',
     'reached',
   ];
   const rows = workloads.flatMap(({ workload, tasks }) =>
@@ -89,7 +99,9 @@ export function verdictRows(workloads: Results['workloads']): string[][] {
       best ? digits(best.ms) : '',
       best ? digits(best.ratio) : '',
       limitMs ? digits(ms / limitMs) : '',
-      goal ? digits(goal.ms) : '',
+      goal?.beside ?? '',
+      goal ? `${digits(goal.is)} ${goal.unit}` : '',
+      goal ? `${goal.unit === 'ms' ? 'at most' : 'at least'} ${digits(goal.must)} ${goal.unit}` : '',
       goal ? (goal.reached ? 'yes' : 'no') : '',
     ]),
   ];
