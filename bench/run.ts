@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { lossRows } from './lib/check.ts';
 import {
   type Ceilings,
   ceilings,
@@ -39,6 +40,7 @@ const help = `npm run bench -- [options]
   --threads 1,2    numbers of threads; default 1,2, with --quick 1
   --python PATH    a Python that has torch, jax, keras; or NABLA_BENCH_PYTHON, or .venv, or python3
   --rounds N       rounds
+  --check          time nothing: show that all train the same model, by parameters and losses
   --no-write       write no result files`;
 
 const { values: options } = parseArgs({
@@ -51,6 +53,7 @@ const { values: options } = parseArgs({
     threads: { type: 'string' },
     python: { type: 'string' },
     rounds: { type: 'string' },
+    check: { type: 'boolean', default: false },
     'no-write': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -107,6 +110,17 @@ async function startAll(
   );
   const others = files.map((file) => start(file, commandOf(file)));
   return { own: (await Promise.all(own)).flat(), others: (await Promise.all(others)).flat() };
+}
+
+/** Prints the losses of all who train the workload's model. */
+async function checkWorkload(workload: Workload): Promise<void> {
+  if (workload.parameters.length === 0) return;
+  const missing: WorkloadResult['missing'][number][] = [];
+  const { own, others } = await startAll(workload, 1, missing);
+  const peers = [...own, ...others];
+  console.log(`\n${workload.title}\n\n${textTable(await lossRows('train', peers, workload.slow))}`);
+  for (const { peer, reason } of missing) console.log(`  ${peer}: missing: ${reason}`);
+  for (const peer of peers) peer.stop();
 }
 
 async function timeWorkload(workload: Workload, limits: readonly Ceilings[]): Promise<WorkloadResult> {
@@ -170,6 +184,10 @@ async function main(): Promise<void> {
         '[bench] bad --threads or --rounds, expected positive integers, such as --threads 1,2 --rounds 7',
       );
     }
+  }
+  if (options.check) {
+    for (const workload of chosen) await checkWorkload(workload);
+    return;
   }
   const loadBefore = load();
   if (loadBefore > 0.5) {
