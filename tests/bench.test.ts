@@ -1,6 +1,7 @@
 // The benchmark runner's own logic: who is timed beside whom, what counts as reached, and data that are the same in both languages.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { page } from '../bench/lib/page.ts';
 import type { Peer } from '../bench/lib/peer.ts';
 import { limitOf, notes, taskRows } from '../bench/lib/report.ts';
 import { type Series, timeTask } from '../bench/lib/timing.ts';
@@ -109,6 +110,28 @@ describe('benchmark runner', () => {
     assert.deepEqual(rows[1], ['own 1, usual', '4', '5', '500', '2', '1']);
     const result = { workload: { id: 'x', title: '' }, missing: [], tasks: [] };
     assert.equal(verdictRows([result]).length, 1);
+  });
+
+  it('writes a page with what was reached, the sizes, every table and who was missing', () => {
+    const series = [one('own', true, [10]), one('PyTorch', false, [40], { own: [10] })];
+    const tasks = [{ task, threads: 1, limitMs: 4, series, failures: [] }];
+    const missing = [{ peer: 'w2_jax.py', threads: 1, reason: 'no jax' }];
+    const text = page({
+      date: '2026-01-01',
+      machine: { processor: 'P', processors: 2, memoryGiB: 4, platform: 'linux x64', node: 'v20' },
+      ceilings: [{ threads: 1, fma: 100, measured: true }],
+      settings: { rounds: 7, roundMs: 250, pinned: true, loadBefore: 0.9 },
+      workloads: [{ workload: { id: 'w2', title: 'CNN' }, tasks, missing }],
+      sizes: [{ name: 'module', bytes: 450_000, under: 400_000 }],
+    });
+    assert.match(
+      text,
+      /\| w2 train, native \| 1 \| 10 \| PyTorch, usual \| 40 \| 4 \| 2.5 \| PyTorch, usual \| 4 × \| at least 1.98 × \| yes \|/,
+    );
+    assert.match(text, /\| module \| 450 \| 400 \| no \|/);
+    assert.match(text, /### a step, 1 thread\n\n\| {2}\| ms, least/);
+    assert.match(text, /\* w2_jax.py: missing: no jax \(threads: 1\)/);
+    assert.match(text, /The machine was busy \(load 0.9\)/);
   });
 
   it('has a goal only for what is timed, and a file for each of its processes', () => {

@@ -1,5 +1,7 @@
 """What the PyTorch peers of workloads 2 to 4 share: threads, and training eagerly, with the fused optimizer, and compiled."""
 
+import sys
+
 from protocol import THREADS, missing, serve
 
 try:
@@ -39,7 +41,13 @@ def training(network, loss_of, batches, optimizer, fused=True, compiled=False):
     return prepare
 
 
+def chosen(entries):
+    """The compiled entry where the command line says so, else all others: it gets a process of its own, since compiling may take too long."""
+    compiled = "compiled" in sys.argv[1:]
+    return {name: entry for name, entry in entries.items() if name.endswith("/compiled") == compiled}
+
+
 def serve_torch(network, entries):
     """Speaks the line protocol."""
     parameters = sum(weight.numel() for weight in network().parameters())
-    serve("PyTorch", torch.__version__, entries, parameters=parameters)
+    serve("PyTorch", torch.__version__, chosen(entries), parameters=parameters)

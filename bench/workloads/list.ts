@@ -56,8 +56,16 @@ export const workloads: readonly Workload[] = [
         work: { flops: 1024 * mlpForward },
       },
     ],
-    peers: ['w1_torch.py', 'w1_jax.py', 'w1_keras.py', 'w1_onnxruntime.mjs', 'w1_tfjs.mjs', 'w1_jaxjs.mjs'],
-    slow: ['w1_keras.py', 'train/compiled', 'train/cpu', 'predict1024/cpu', 'predict1/cpu'],
+    peers: [
+      'w1_torch.py',
+      'w1_torch.py compiled',
+      'w1_jax.py',
+      'w1_keras.py',
+      'w1_onnxruntime.mjs',
+      'w1_tfjs.mjs',
+      'w1_jaxjs.mjs',
+    ],
+    slow: ['w1_keras.py', 'w1_torch.py compiled', 'train/cpu', 'predict1024/cpu', 'predict1/cpu'],
   },
   {
     id: 'w2',
@@ -66,8 +74,15 @@ export const workloads: readonly Workload[] = [
     tasks: [
       { id: 'train', title: 'training step, batch 64, Adam', samples: 64, work: { flops: 64 * cnnTraining } },
     ],
-    peers: ['w2_torch.py', 'w2_jax.py', 'w2_tensorflow.py', 'w2_tfjs.mjs', 'w2_jaxjs.mjs'],
-    slow: ['w2_tensorflow.py', 'w2_jaxjs.mjs', 'train/compiled', 'train/jitted'],
+    peers: [
+      'w2_torch.py',
+      'w2_torch.py compiled',
+      'w2_jax.py',
+      'w2_tensorflow.py',
+      'w2_tfjs.mjs',
+      'w2_jaxjs.mjs',
+    ],
+    slow: ['w2_tensorflow.py', 'w2_jaxjs.mjs', 'w2_torch.py compiled', 'train/jitted'],
   },
   {
     id: 'w3',
@@ -82,8 +97,8 @@ export const workloads: readonly Workload[] = [
         work: { flops: 32 * lstmTraining },
       },
     ],
-    peers: ['w3_torch.py', 'w3_jax.py', 'w3_tensorflow.py', 'w3_tfjs.mjs'],
-    slow: ['w3_tensorflow.py', 'w3_tfjs.mjs', 'train/compiled'],
+    peers: ['w3_torch.py', 'w3_torch.py compiled', 'w3_jax.py', 'w3_tensorflow.py', 'w3_tfjs.mjs'],
+    slow: ['w3_tensorflow.py', 'w3_tfjs.mjs', 'w3_torch.py compiled'],
   },
   {
     id: 'w4',
@@ -97,8 +112,8 @@ export const workloads: readonly Workload[] = [
         work: { flops: 12 * gptTraining },
       },
     ],
-    peers: ['w4_torch.py', 'w4_jax.py', 'w4_tensorflow.py', 'w4_jaxjs.mjs'],
-    slow: ['w4_tensorflow.py', 'train/compiled'],
+    peers: ['w4_torch.py', 'w4_torch.py compiled', 'w4_jax.py', 'w4_tensorflow.py', 'w4_jaxjs.mjs'],
+    slow: ['w4_tensorflow.py', 'w4_torch.py compiled'],
   },
   {
     id: 'ops',
