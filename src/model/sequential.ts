@@ -11,6 +11,7 @@ import { nameLayers } from './tracking.ts';
 
 /** What sequential takes. */
 export interface SequentialOptions {
+  /** The layers in their order; more may be added. Default: none. */
   layers?: readonly Layer[];
   /** Default `'sequential'`. */
   name?: string;
