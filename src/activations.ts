@@ -74,7 +74,6 @@ export function getActivation(where: string, like: ActivationLike): Activation {
   return resolveName<Activation>(where, 'activation', like, activations, {
     swish: 'silu',
     hardSwish: 'hardSilu',
-    hard_swish: 'hardSilu',
   });
 }
 

@@ -33,7 +33,7 @@ export function resolveName<T>(
   // Keras writes the classes of optimizers and losses in capitals: 'Adam', 'MeanSquaredError'.
   const lower = camel.charAt(0).toLowerCase() + camel.slice(1);
   const flat = lower.toLowerCase();
-  for (const candidate of [name, camel, lower, aliases[name], aliases[flat]]) {
+  for (const candidate of [name, camel, lower, aliases[name], aliases[lower], aliases[flat]]) {
     if (candidate !== undefined && Object.hasOwn(table, candidate)) return table[candidate]!;
   }
   const same = Object.keys(table).find((known) => known.toLowerCase() === flat);

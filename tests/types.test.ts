@@ -1,9 +1,16 @@
 // Types: mistakes that do not compile, with a message that can be read; and code in documentation that does.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { getActivation } from '../src/activations.ts';
+import { getConstraint } from '../src/constraints.ts';
+import { getInitializer } from '../src/initializers/initializers.ts';
+import { getLoss } from '../src/losses/losses.ts';
+import { getMetric } from '../src/metrics/metrics.ts';
+import { getOptimizer } from '../src/optimizers/optimizers.ts';
+import { getRegularizer } from '../src/regularizers.ts';
 import { docExamples } from './support/doc-examples.ts';
 import { blocksOf, pagesWithCode } from './support/pages.ts';
-import { type Said, typeCheck } from './support/type-check.ts';
+import { type Judgement, type Said, typeCheck } from './support/type-check.ts';
 
 const everything =
   "import { data, earlyStopping, grad, input, jit, layers, losses, matMul, Model, model, optimizers, sequential, setBackend, tensor, type Tensor, zeros } from 'nabla';\n" +
@@ -211,6 +218,26 @@ const correct: Readonly<Record<string, string>> = {
     }`,
 };
 
+/** What makes something of a name, by the type of its names. */
+const readers: Readonly<Record<string, (name: never) => unknown>> = {
+  ActivationName: (name) => getActivation('names', name),
+  ConstraintName: (name) => getConstraint('names', name),
+  InitializerName: (name) => getInitializer('names', name),
+  LossName: (name) => getLoss('names', name),
+  MetricName: (name) => getMetric('names', name),
+  OptimizerName: (name) => getOptimizer('names', name),
+  RegularizerName: (name) => getRegularizer('names', name),
+};
+const names = `
+  import type { activations, constraints, initializers, losses, metrics, optimizers, regularizers } from 'nabla';
+  export type ActivationName = activations.ActivationName;
+  export type ConstraintName = constraints.ConstraintName;
+  export type InitializerName = initializers.InitializerName;
+  export type LossName = losses.LossName;
+  export type MetricName = metrics.MetricName;
+  export type OptimizerName = optimizers.OptimizerName;
+  export type RegularizerName = regularizers.RegularizerName;`;
+
 /** The program of a page, on the page's own lines; and each block that is not run, after the blocks before it. */
 function programsOf(page: string): [string, string][] {
   const blocks = blocksOf(readFileSync(new URL(`../${page}`, import.meta.url), 'utf8'));
@@ -236,7 +263,7 @@ describe('types', function () {
   this.timeout(300_000);
   const examples = docExamples();
   const pages = pagesWithCode().flatMap(programsOf);
-  let said: ReadonlyMap<string, readonly Said[]>;
+  let said: Judgement;
   const show = (found: readonly Said[]) =>
     found.map(({ line, message }) => `line ${line}: ${message}`).join('\n');
 
@@ -246,13 +273,14 @@ describe('types', function () {
     for (const [name, code] of Object.entries(correct)) pieces.set(`correct ${name}`, everything + code);
     for (const [name, code] of pages) pieces.set(`page ${name}`, code);
     for (const { place, module } of examples) pieces.set(`example ${place}`, module);
+    pieces.set('names', names);
     said = typeCheck(pieces);
   });
 
   describe('refuse, so that it can be read:', () => {
     for (const [name, [code, message]] of Object.entries(mistakes)) {
       it(name, () => {
-        const found = said.get(`mistake ${name}`)!;
+        const found = said.of(`mistake ${name}`);
         assert.equal(found.length, 1, `expected one error of ${code}\n${show(found)}`);
         assert.match(found[0]!.message, message);
       });
@@ -261,20 +289,30 @@ describe('types', function () {
 
   describe('take', () => {
     for (const name of Object.keys(correct)) {
-      it(name, () => assert.equal(show(said.get(`correct ${name}`)!), ''));
+      it(name, () => assert.equal(show(said.of(`correct ${name}`)), ''));
     }
   });
 
   describe('are right in the code of', () => {
     for (const [name] of pages) {
-      it(name, () => assert.equal(show(said.get(`page ${name}`)!), ''));
+      it(name, () => assert.equal(show(said.of(`page ${name}`)), ''));
+    }
+  });
+
+  describe('have no name that is not known when it runs:', () => {
+    for (const [type, read] of Object.entries(readers)) {
+      it(type, () => {
+        const known = said.texts('names', type);
+        assert.ok(known.length > 8, `${known.length} names`);
+        for (const name of known) assert.ok(read(name as never), name);
+      });
     }
   });
 
   it('are right in the examples of comments', () => {
     assert.ok(examples.length > 150, `${examples.length} examples`);
     const wrong = examples.flatMap(({ place, code }) => {
-      const found = said.get(`example ${place}`)!;
+      const found = said.of(`example ${place}`);
       return found.length === 0 ? [] : [`${place}\n${code}\n${show(found)}`];
     });
     assert.equal(wrong.join('\n\n'), '');

@@ -69,7 +69,8 @@ export type LossName =
   | 'MSLE'
   | 'kld'
   | 'KLD'
-  | 'KLDivergence';
+  | 'KLDivergence'
+  | 'CTC';
 
 /** A loss, its name, or a function of labels and predictions. */
 export type LossLike = LossName | Loss | LossFunction;
