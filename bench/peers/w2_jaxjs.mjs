@@ -20,7 +20,7 @@ function lossOf({ k1, b1, k2, b2, w3, b3, w4, b4 }, x, y) {
   const first = nn.relu(lax.conv(x, k1, [1, 1], 'VALID').add(b1));
   const second = nn.relu(lax.conv(first, k2, [1, 1], 'VALID').add(b2));
   const pooled = lax.reduceWindow(second, np.max, [2, 2], [2, 2]);
-  // One mask for all steps: keys are arguments that it cannot split inside of a jitted step.
+  // One mask for all steps: to draw another one in each would only cost it more.
   const kept = random.bernoulli(random.key(1), 0.75, [batch, 64, 12, 12]);
   const dropped = np.where(kept, pooled.mul(1 / 0.75), 0);
   const hidden = nn.relu(np.matmul(dropped.reshape([batch, 9216]), w3).add(b3));
