@@ -1,5 +1,6 @@
 // A process that imports the built package, makes the network of workload 1 and predicts one sample.
-import { layers, sequential, zeros } from '../../dist/index.js';
+// By the package's own name: what its manifest gives to whoever installs it.
+import { layers, sequential, zeros } from 'nabla';
 
 const model = sequential({
   layers: [
