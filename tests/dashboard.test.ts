@@ -372,7 +372,9 @@ describe('charts', () => {
     assert.deepEqual(roundTicks(0, 1, 4), [0, 0.25, 0.5, 0.75, 1]);
     assert.deepEqual(roundTicks(0.07, 2.1, 4), [0, 1, 2, 3]);
     assert.deepEqual(roundTicks(-3e-5, 2e-5, 4), [-4e-5, -2e-5, 0, 2e-5]);
-    assert.deepEqual(roundTicks(1, 4, 5, 1), [1, 2, 3, 4]);
+    assert.deepEqual(roundTicks(1, 4, 5, true), [1, 2, 3, 4]);
+    assert.deepEqual(roundTicks(1, 12, 5, true), [0, 5, 10, 15]);
+    assert.deepEqual(roundTicks(1, 120, 5, true), [0, 25, 50, 75, 100, 125]);
     for (let i = 0; i < 200; i++) {
       const size = 10 ** ((i % 13) - 6) * (0.5 + Math.abs(Math.cos(i * 3)));
       const low = Math.sin(i * 7) * size * 10 ** (i % 3);

@@ -42,12 +42,13 @@ const [width, height, left, right, top, bottom] = [440, 240, 52, 12, 10, 34];
 const mostDots = 60;
 const manyPoints = 200;
 
-/** Round numbers of one distance, `about` of them, from at most `low` to at least `high`. */
-export function roundTicks(low: number, high: number, about: number, least = 0): number[] {
+/** Round numbers of one distance, `about` of them, from at most `low` to at least `high`; `whole`: of what is counted. */
+export function roundTicks(low: number, high: number, about: number, whole = false): number[] {
   const raw = (high - low) / about;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const factor = [1, 2, 2.5, 5, 10].find((each) => each * power >= raw * 0.999) ?? 10;
-  const distance = Math.max(least, factor * power);
+  const factors = whole && power < 10 ? [1, 2, 5, 10] : [1, 2, 2.5, 5, 10];
+  const factor = factors.find((each) => each * power >= raw * 0.999) ?? 10;
+  const distance = whole ? Math.max(1, factor * power) : factor * power;
   // A little more than nothing is left of some quotients.
   const first = Math.floor(low / distance + 1e-9);
   const last = Math.ceil(high / distance - 1e-9);
@@ -98,7 +99,7 @@ export function drawChart(title: string, lines: readonly ChartLine[], axis: Char
     const at = down(value).toFixed(1);
     return `<line class="grid" x1="${left}" x2="${width - right}" y1="${at}" y2="${at}"/><text x="${left - 6}" y="${at}" dy="4" text-anchor="end">${rowTexts[i]}</text>`;
   });
-  const columns = end === begin ? [begin] : roundTicks(begin, end, 5, 1);
+  const columns = end === begin ? [begin] : roundTicks(begin, end, 5, true);
   const columnTexts = showTicks(columns);
   const ticks = columns.map((x, i) => {
     if (x < begin || x > end) return '';

@@ -1,4 +1,5 @@
 // A fit as one page of HTML that needs nothing else: curves, learning rate, confusion matrix and sample predictions.
+import { formatCount } from '../cli/terminal.ts';
 import { encodePng, pixelsOf } from '../data/png-writer.ts';
 import { describe, NablaError } from '../errors.ts';
 import { showShape } from '../shape.ts';
@@ -59,7 +60,8 @@ function confusionTable(
   const body = rows.map((row, i) => {
     const total = row.reduce((a, b) => a + b, 0);
     const cells = row.map((count, j) => {
-      const share = total > 0 ? count / total : 0;
+      // A few wrong answers among many right ones are to be seen too.
+      const share = total > 0 ? (i === j ? count / total : Math.sqrt(count / total)) : 0;
       const colour = i === j ? '22,128,60' : '192,38,38';
       return `<td style="background:rgba(${colour},${(share * 0.7).toFixed(3)})">${showNumber(count)}</td>`;
     });
@@ -120,7 +122,7 @@ export function reportHtml(data: ReportData, options: ReportOptions = {}): strin
   }
   const facts = [
     `${epoch.length} ${epoch.length === 1 ? 'epoch' : 'epochs'}`,
-    ...(steps ? [`${steps} steps`] : []),
+    ...(steps ? [`${formatCount(steps)} steps`] : []),
     ...(seconds ? [`${seconds.toFixed(1)} s`] : []),
   ];
   return [

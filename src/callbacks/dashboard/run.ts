@@ -114,7 +114,8 @@ export class Run {
     if (speed.at(-1)?.steps !== steps) this.moved = time;
     speed.push({ time, steps });
     if (speed.length > samplesOfSpeed) speed.shift();
-    this.rate.push(this.total, this.control.learningRate);
+    // Between two stretches of steps a schedule's rate is that of the next one already.
+    if (this.rate.x.at(-1) !== this.total) this.rate.push(this.total, this.control.learningRate);
   }
 
   /** What is shown now. */
