@@ -1,4 +1,6 @@
 // The library for Node.js.
+import './platform/node-library.ts';
+
 export * from './api.ts';
 export { Dashboard, type DashboardOptions, dashboard } from './callbacks/dashboard/callback.ts';
 export * as datasets from './data/datasets.ts';

@@ -7,6 +7,7 @@ import { NablaError, unknownName } from '../errors.ts';
 import './files.ts';
 import { openNodeWasm } from './node-wasm.ts';
 import './node-files.ts';
+import './node-trials.ts';
 import './node-workers.ts';
 
 /** What setBackend takes besides a name. */
