@@ -1,5 +1,6 @@
 // Elements kept in a file: what comes back is what went in, half a pass leaves nothing, and damage is told.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import {
   existsSync,
   mkdtempSync,
@@ -11,11 +12,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { data, setSeed, zeros } from '../src/index.ts';
 import { describeBackends } from './support/backends.ts';
 import { says } from './support/errors.ts';
-import { oneBackend } from './support/fixtures.ts';
+import { oneBackend, twoBackends } from './support/fixtures.ts';
 import { clusters, compiled, weightsOf } from './support/models.ts';
 
 describeBackends(
@@ -123,3 +125,22 @@ describeBackends(
   },
   oneBackend,
 );
+
+describe('data of more than memory is to hold', () => {
+  for (const { name } of twoBackends) {
+    it(`train from a file in bounded memory, ${name}`, async function () {
+      this.timeout(240_000);
+      const folder = mkdtempSync(join(tmpdir(), 'nabla-large-'));
+      try {
+        const script = fileURLToPath(new URL('support/large-data.ts', import.meta.url));
+        const words = [name === 'native' ? 'native' : 'wasm', join(folder, 'elements'), '200'];
+        const { stdout } = await promisify(execFile)(process.execPath, ['--import=tsx', script, ...words]);
+        const { steps, bytes, grown } = JSON.parse(stdout) as { steps: number; bytes: number; grown: number };
+        assert.equal(steps, 400);
+        assert.ok(bytes > 400e6 && grown < 160e6, `${grown} bytes more for ${bytes} bytes of data`);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+  }
+});
