@@ -115,7 +115,7 @@ export async function runTrial(task: TrialTask): Promise<TrialAnswer> {
   try {
     owned.push(model);
     const { held, ...options } = fit;
-    const validationData = held && ([data(held[0]), held[1] && data(held[1])] as const);
+    const validationData = held && ([data(held[0]), held[1] === undefined ? null : data(held[1])] as const);
     const labels = y === undefined ? null : data(y, rows?.train);
     const { history } = await model.fit(data(x, rows?.train), labels, {
       ...options,
