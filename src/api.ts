@@ -33,7 +33,7 @@ export {
   earlyStopping,
   type FitControl,
 } from './model/callbacks.ts';
-export type { EvaluateOptions, FitOptions } from './model/fit.ts';
+export type { EvaluateOptions, FitOptions, SampleWeights, Weighing } from './model/fit.ts';
 export { Functional, type FunctionalOptions, type InputOptions, input, model } from './model/functional.ts';
 export { type DataPosition, type FitPosition, History, type Logs } from './model/history.ts';
 export { type CompileOptions, Model } from './model/model.ts';
