@@ -201,8 +201,8 @@ void TestUpdate(Counts& counts) {
     passed.Float(Floats(random, 100)).Float(std::vector<float>(100, kNaN));
     passed.Float(Floats(random, 100)).Float(Floats(random, 100)).Float(Floats(random, 100));
     passed.Float({0.01f}).Int({-1}).Float({kNaN});
-    passed.Attributes({static_cast<int32_t>(o.kind), o.flags, Bits(o.beta1), Bits(o.beta2), Bits(o.epsilon),
-                       Bits(0.1f)});
+    passed.Attributes(
+        {static_cast<int32_t>(o.kind), o.flags, Bits(o.beta1), Bits(o.beta2), Bits(o.epsilon), Bits(0.1f)});
     for (const KernelTable* table : UsableKernelTables()) {
       counts.Expect(passed.Run(*table, 2, 1).contents == passed.contents(), name + " on " + table->name);
     }
