@@ -1,6 +1,6 @@
 // Variables: tensors whose numbers change in place, such as the weights of a model.
 import type { Constraint } from './constraints.ts';
-import type { DType } from './dtype.ts';
+import { type DType, isFloating } from './dtype.ts';
 import type { Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { contiguousCopy } from './program/compile.ts';
@@ -28,9 +28,15 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     this.keep();
   }
 
+  /** @internal Weights that are trained are read in the dtype that a layer computes in; what is only tracked, such as moving means, is not. */
+  override get autocasts(): boolean {
+    return this.trainable && this.dtype === 'float32';
+  }
+
   /** Takes over the numbers of a tensor of the same shape and dtype. In a trace the program assigns them as it runs. */
   assign(value: Tensor): void {
-    if (!sameShape(value.shape, this.shape) || value.dtype !== this.dtype) {
+    const floats = isFloating(value.dtype) && isFloating(this.dtype);
+    if (!sameShape(value.shape, this.shape) || !(floats || value.dtype === this.dtype)) {
       throw new NablaError(
         this.name,
         `cannot assign, got ${value}, expected ${this.dtype}${showShape(this.shape)}; reshape() or cast() it`,

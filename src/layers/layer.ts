@@ -2,15 +2,19 @@
 import { stopRecording } from '../autodiff.ts';
 import { collectLoss, collectMetric } from '../collect.ts';
 import { type ConstraintLike, getConstraint } from '../constraints.ts';
+import { isFloating } from '../dtype.ts';
+import { type DTypePolicy, type DTypePolicyLike, resolvePolicy } from '../dtype-policies.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
+import { cast } from '../ops/compare.ts';
 import { tensor } from '../ops/creation.ts';
+import { exactly } from '../ops/nn.ts';
 import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
 import { givenWeight } from '../saving/building.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
-import { named, untraced } from '../trace.ts';
+import { computeIn, named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
 import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 
@@ -24,6 +28,11 @@ export interface LayerOptions {
   trainable?: boolean;
   /** What the outputs of a batch add to the loss, divided by the batch size. Default: nothing. */
   activityRegularizer?: RegularizerLike;
+  /**
+   * What the layer computes in and gives: `'float32'`, or `'mixed_bfloat16'` with weights in float32. A model whose layers are mixed ends best
+   * with a layer in float32. Default: what {@link setDtypePolicy} set.
+   */
+  dtype?: DTypePolicyLike;
 }
 
 type Applicable = Tensor | SymbolicTensor;
@@ -79,6 +88,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   private readonly activityRegularizer: Regularizer | undefined;
   // Hidden from the search for layers among the fields of models.
   readonly #madeFrom: LayerOptions;
+  #policy: DTypePolicy;
   private givenName: string | undefined;
   private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
@@ -95,6 +105,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
       );
     }
     this.#madeFrom = options;
+    this.#policy = resolvePolicy(options.name ?? 'layer', options.dtype);
     this.givenName = options.name;
     this.givenShape = inputShape;
     this.isTrainable = options.trainable ?? true;
@@ -106,6 +117,33 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** The layer's name: given, or by its kind and its place in the model. */
   get name(): string {
     return this.givenName ?? this.kind;
+  }
+
+  /** What the weights are held in and what is computed in. */
+  get dtypePolicy(): DTypePolicy {
+    return this.#policy;
+  }
+
+  /** The dtype that the layer computes in: floating-point inputs are converted to it, and it gives it. */
+  get computeDtype(): DTypePolicy['computeDtype'] {
+    return this.#policy.computeDtype;
+  }
+
+  /** The dtype of the weights. */
+  get variableDtype(): DTypePolicy['variableDtype'] {
+    return this.#policy.variableDtype;
+  }
+
+  /** @internal Whether inputs and outputs are converted to {@link Layer.computeDtype}: models leave that to their layers. */
+  protected get converts(): boolean {
+    return true;
+  }
+
+  /** Computes as the layer that this one is a part of, unless it was told otherwise. */
+  private takePolicy(policy: DTypePolicy): void {
+    if (this.#madeFrom.dtype !== undefined) return;
+    this.#policy = policy;
+    for (const part of this.parts) part.takePolicy(policy);
   }
 
   /** Shape of one input sample, where it was given. */
@@ -142,7 +180,14 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
    * trained. Override it in a class whose constructor keeps options from `super`.
    */
   getConfig(): Record<string, unknown> {
-    return { ...this.#madeFrom, name: this.givenName, trainable: this.trainable };
+    const { name: dtype } = this.#policy;
+    const said = dtype !== 'float32' || this.#madeFrom.dtype !== undefined;
+    return {
+      ...this.#madeFrom,
+      name: this.givenName,
+      trainable: this.trainable,
+      ...(said ? { dtype } : {}),
+    };
   }
 
   /** @internal Was it named by its user, and not by a model? */
@@ -229,8 +274,11 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   }
 
   /** Calls the layer and hands masks on to what it gives. */
-  private callMasked(inputs: readonly Tensor[], { training = false }: Partial<CallContext>): O {
-    const output = this.callAll(inputs, { training });
+  private callMasked(given: readonly Tensor[], { training = false }: Partial<CallContext>): O {
+    const inputs = this.converts ? given.map((x) => inDType(x, this.computeDtype)) : given;
+    const compute = this.converts && this.computeDtype === 'bfloat16' ? this.computeDtype : undefined;
+    const made = computeIn(compute, () => this.callAll(inputs, { training }));
+    const output = compute === undefined ? made : this.converted(made);
     const outputs = partsOf<Tensor>(output, isTensor);
     // No gradient passes through a mask.
     const masks = stopRecording(() => this.computeMask(inputs));
@@ -242,6 +290,12 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
       for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
     for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
     return output;
+  }
+
+  /** What was made in float32 on the way, in the dtype that the layer gives. */
+  private converted(made: O): O {
+    const parts = partsOf<Tensor>(made, isTensor).map((x) => inDType(x, this.computeDtype));
+    return nest(structureOf(made, isTensor), parts) as O;
   }
 
   /** The mask of the output, or of each where there are several. Masks of inputs are their `mask`. */
@@ -295,6 +349,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     part.nameIfUnnamed(`${this.name}/${name}`);
     // What is asked of parts is the same for layers of one output and of several.
     this.parts.push(part as unknown as Layer);
+    (part as unknown as Layer).takePolicy(this.#policy);
     return part;
   }
 
@@ -346,6 +401,15 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   countParams(): number {
     return this.weights.reduce((total, weight) => total + weight.size, 0);
   }
+}
+
+/** Floating-point numbers in a dtype, with their mask; others as they are. */
+function inDType(x: Tensor, dtype: DTypePolicy['computeDtype']): Tensor {
+  if (!(x instanceof Tensor) || !isFloating(x.dtype) || x.dtype === dtype) return x;
+  if (dtype === 'float32') return exactly(x);
+  const out = cast(x, dtype);
+  out.mask = x.mask;
+  return out;
 }
 
 /** Runs `body` while `x` carries the mask, if there is one. */

@@ -6,6 +6,7 @@ import type { AnyMetric, StreamingMetric } from '../metrics/metric.ts';
 import { isStreaming, ratio } from '../metrics/metric.ts';
 import { mul } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
+import { exactly } from '../ops/nn.ts';
 import { mean } from '../ops/reduce.ts';
 import { stack } from '../ops/shape.ts';
 import type { Graph } from '../program/graph.ts';
@@ -64,8 +65,9 @@ export class LogWriter {
   }
 
   /** Reports a metric of labels and predictions. */
-  metric(metric: AnyMetric, yTrue: Tensor, yPred: Tensor, batchSize: number): void {
+  metric(metric: AnyMetric, yTrue: Tensor, predictions: Tensor, batchSize: number): void {
     const { name } = metric;
+    const yPred = exactly(predictions);
     named(name, () => {
       if (isStreaming(metric)) {
         this.entries.push({ name, metric });
