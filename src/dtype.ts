@@ -51,6 +51,11 @@ export function toHalves(values: Float32Array): Uint16Array<ArrayBuffer> {
   );
 }
 
+/** Numbers as memory holds them. */
+export function toStored<D extends DType>(values: DataOf<D>, dtype: D): DataOf<D> | Uint8Array<ArrayBuffer> {
+  return dtype === 'bfloat16' ? new Uint8Array(toHalves(values as Float32Array).buffer) : values;
+}
+
 /** Numbers from how bfloat16 is stored. */
 export function fromHalves(halves: Uint16Array): Float32Array<ArrayBuffer> {
   const words = Uint32Array.from(halves, (half) => half << 16);

@@ -1,6 +1,6 @@
 // Variables: tensors whose numbers change in place, such as the weights of a model.
 import type { Constraint } from './constraints.ts';
-import { type DType, isFloating } from './dtype.ts';
+import { type DataOf, type DType, isFloating, toStored } from './dtype.ts';
 import type { Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { contiguousCopy } from './program/compile.ts';
@@ -45,7 +45,11 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     const graph = tracing();
     if (graph === undefined) {
       const { storage, byteOffset } = this.memory(this.name);
-      storage.engine.backend.write(storage.handle, byteOffset, value.dataSync());
+      storage.engine.backend.write(
+        storage.handle,
+        byteOffset,
+        toStored(value.dataSync() as DataOf<D>, this.dtype),
+      );
       return;
     }
     graph.addEffect({
@@ -60,7 +64,7 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
   /** @internal Moves the numbers into other memory, where they stay from then on. */
   moveTo(storage: Storage, byteOffset: number): void {
     const source = this.source as { storage: Storage; byteOffset: number };
-    const numbers = this.dataSync();
+    const numbers = toStored(this.dataSync(), this.dtype);
     storage.engine.backend.write(storage.handle, byteOffset, numbers);
     storage.retain();
     source.storage.release();

@@ -1,52 +1,28 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
 import { stopRecording } from '../autodiff.ts';
 import { collectLoss, collectMetric } from '../collect.ts';
-import { type ConstraintLike, getConstraint } from '../constraints.ts';
-import { isFloating } from '../dtype.ts';
-import { type DTypePolicy, type DTypePolicyLike, resolvePolicy } from '../dtype-policies.ts';
+import { getConstraint } from '../constraints.ts';
+import { type DTypePolicy, resolvePolicy } from '../dtype-policies.ts';
 import { describe, NablaError } from '../errors.ts';
-import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
+import { getInitializer } from '../initializers/initializers.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
-import { cast } from '../ops/compare.ts';
 import { tensor } from '../ops/creation.ts';
-import { exactly } from '../ops/nn.ts';
-import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
+import { addPenalty, getRegularizer, type Regularizer } from '../regularizers.ts';
 import { givenWeight } from '../saving/building.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { computeIn, named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
+import { inDType, withMask } from './inputs.ts';
+import type { CallContext, LayerOptions, WeightSpec } from './options.ts';
 import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 
-/** Options that every layer has. */
-export interface LayerOptions {
-  /** Default: the kind of layer, numbered within its model. */
-  name?: string;
-  /** Shape of one sample, without the batch. The first layer of a model needs it, unless the data tell. */
-  inputShape?: Shape;
-  /** Whether optimizers change the weights. Default true. */
-  trainable?: boolean;
-  /** What the outputs of a batch add to the loss, divided by the batch size. Default: nothing. */
-  activityRegularizer?: RegularizerLike;
-  /**
-   * What the layer computes in and gives: `'float32'`, or `'mixed_bfloat16'` with weights in float32. A model whose layers are mixed ends best
-   * with a layer in float32. Default: what {@link setDtypePolicy} set.
-   */
-  dtype?: DTypePolicyLike;
-}
+export type { CallContext, LayerOptions, WeightSpec } from './options.ts';
 
 type Applicable = Tensor | SymbolicTensor;
 
 const isTensor = (value: unknown) => value instanceof Tensor;
 const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
-
-/** How a layer is called. */
-export interface CallContext {
-  /** True while fitting: dropout drops, normalisation uses the batch. */
-  readonly training: boolean;
-  /** Which steps count, bool `[batch, time]`, in place of the mask that the (first) input carries. */
-  readonly mask?: Tensor;
-}
 
 // What looks at the outputs of layers as they are called.
 const observers: ((layer: Layer, output: Tensor) => void)[] = [];
@@ -59,18 +35,6 @@ export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => vo
   } finally {
     observers.pop();
   }
-}
-
-/** What a weight is made from. */
-export interface WeightSpec {
-  readonly name: string;
-  readonly shape: Shape;
-  readonly initializer: InitializerLike;
-  readonly trainable?: boolean;
-  /** What the weight adds to the loss. */
-  readonly regularizer?: RegularizerLike | undefined;
-  /** What the weight is brought back to after each step. */
-  readonly constraint?: ConstraintLike | undefined;
 }
 
 /**
@@ -400,26 +364,5 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** Number of weights' elements. */
   countParams(): number {
     return this.weights.reduce((total, weight) => total + weight.size, 0);
-  }
-}
-
-/** Floating-point numbers in a dtype, with their mask; others as they are. */
-function inDType(x: Tensor, dtype: DTypePolicy['computeDtype']): Tensor {
-  if (!(x instanceof Tensor) || !isFloating(x.dtype) || x.dtype === dtype) return x;
-  if (dtype === 'float32') return exactly(x);
-  const out = cast(x, dtype);
-  out.mask = x.mask;
-  return out;
-}
-
-/** Runs `body` while `x` carries the mask, if there is one. */
-function withMask<T>(x: Tensor, mask: Tensor | undefined, body: () => T): T {
-  if (mask === undefined) return body();
-  const own = x.mask;
-  x.mask = mask;
-  try {
-    return body();
-  } finally {
-    x.mask = own;
   }
 }

@@ -10,7 +10,7 @@ import { add, mul } from './arithmetic.ts';
 import { where as choose } from './compare.ts';
 import { matMul } from './linalg.ts';
 import { MapBuilder } from './map.ts';
-import { dropout as dropoutOp, softmax } from './nn.ts';
+import { dropout as dropoutOp, exactly, softmax } from './nn.ts';
 import { broadcastTo, concat, reshape, slice, transpose } from './shape.ts';
 
 /** Options of attention. */
@@ -141,7 +141,7 @@ function attend(where: string, sizes: Sizes, places: Places, options: AttentionO
   if (!(dropout >= 0 && dropout < 1)) {
     throw new NablaError(where, `bad dropout, got ${dropout}, expected a number in [0, 1)`);
   }
-  const mask = options.mask && asMask(where, options.mask, sizes);
+  const mask = options.mask && asMask(where, exactly(options.mask), sizes);
   // Dropout needs the weights, and the gradient of a mask those of the scores.
   if (dropout > 0 || (mask !== undefined && recording([mask]))) {
     return attendInParts(sizes, places, { mask, causal, scale, dropout });

@@ -8,6 +8,7 @@ import {
   isFloating,
   newArray,
   toHalves,
+  toStored,
 } from '../dtype.ts';
 import { engine, Storage } from '../engine.ts';
 import { describe, NablaError, unknownName } from '../errors.ts';
@@ -63,7 +64,7 @@ export function tensor(data: TensorData, shape?: Shape, dtype?: DType): Tensor {
 
 /** A tensor over a copy of an array that has the dtype's own form. */
 export function fromArray<D extends DType>(values: DataOf<D>, shape: Shape, dtype: D): Tensor<D> {
-  const stored = dtype === 'bfloat16' ? new Uint8Array(toHalves(values as Float32Array).buffer) : values;
+  const stored = toStored(values, dtype);
   const storage = new Storage(engine(), stored.byteLength);
   storage.engine.backend.write(storage.handle, 0, stored);
   return new Tensor([...shape], dtype, { kind: 'memory', storage, byteOffset: 0 });

@@ -89,8 +89,9 @@ export function softmaxLogits(probabilities: Tensor): Tensor | undefined {
  * The cross entropy of `softmax(logits)` with labels, one number a row: `logits` `[..., classes]`, and labels a distribution of the same shape
  * (float32) or class indices `[...]` (int32, uint8). Computed from the logits in one pass, with its gradient.
  */
-export function softmaxCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
+export function softmaxCrossEntropy(given: Tensor, truth: Tensor): Tensor {
   const where = placeName('softmaxCrossEntropy');
+  const [logits, labels] = [exactly(given), exactly(truth)];
   const sparse = labels.dtype === 'int32' || labels.dtype === 'uint8';
   const wanted = sparse ? logits.shape.slice(0, -1) : logits.shape;
   if (!sameShape(labels.shape, wanted) || (!sparse && labels.dtype !== 'float32')) {

@@ -197,7 +197,8 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   const at = normalizeAxis('concat', axis, first.rank);
   for (const t of tensors) {
     const fits = t.rank === first.rank && t.shape.every((dim, i) => i === at || dim === first.shape[i]);
-    if (!fits || t.dtype !== first.dtype) {
+    const alike = t.dtype === first.dtype || (isFloating(t.dtype) && isFloating(first.dtype));
+    if (!fits || !alike) {
       throw new NablaError(
         'concat',
         `tensors do not fit, got ${first} and ${t}, expected one dtype and equal dimensions but for axis ${at}`,
