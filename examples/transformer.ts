@@ -165,7 +165,16 @@ const { loss: validationLoss } = await model.evaluate(all.x, all.y, { batchSize:
 console.log(`validation loss ${validationLoss!.toFixed(4)} over all ${held.length} held-back characters`);
 console.log(`\n${write(model, '\n', Number(args.length))}\n`);
 if (args.json) {
-  console.log(JSON.stringify({ backend, iterations, validationLoss, seconds, workspaceBytes: memory().workspaceBytes, curve }));
+  console.log(
+    JSON.stringify({
+      backend,
+      iterations,
+      validationLoss,
+      seconds,
+      workspaceBytes: memory().workspaceBytes,
+      curve,
+    }),
+  );
 }
 
 /** Goes on from `start`, one character after another, each drawn from the likeliest few. */

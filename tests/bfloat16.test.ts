@@ -1,7 +1,7 @@
 // The dtype bfloat16 on every backend: how numbers are rounded and read, every op of the table on it beside float32, and gradients.
 import assert from 'node:assert/strict';
 import { valueAndGrad } from '../src/autodiff.ts';
-import { fromHalves, isFloating, toHalves } from '../src/dtype.ts';
+import { fromHalves, toHalves } from '../src/dtype.ts';
 import { jit } from '../src/jit.ts';
 import * as ops from '../src/ops/index.ts';
 import { scope, type Tensor } from '../src/tensor.ts';
