@@ -3,7 +3,9 @@
 #include "cpu/widen.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "cpu/amx.h"
 #include "program/widen.h"
 
 namespace nabla {
@@ -197,10 +199,13 @@ size_t ScratchWidened(const Instruction& instruction, int threads) {
   size_t most = own(parts.Part(parts.rows()), threads);
   const int64_t rest = parts.plan().count % parts.rows();
   if (rest > 0) most = std::max(most, own(parts.Part(rest), threads));
-  return parts.bytes() + most;
+  const size_t widened = parts.bytes() + most;
+  return TakesAmx(instruction) ? std::max(widened, ScratchAmx(instruction, threads)) : widened;
 }
 
 void RunWidened(const Call& call, const KernelTable& table) {
+  // Tiles belong to the widest instruction set: who asks for another one gets that.
+  if (std::strcmp(table.name, "avx3") == 0 && TakesAmx(call.instruction)) return RunAmx(call);
   const Parts parts(call.instruction);
   Runner(call, table, parts).Run();
 }
