@@ -19,8 +19,6 @@ import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 
 export type { CallContext, LayerOptions, WeightSpec } from './options.ts';
 
-type Applicable = Tensor | SymbolicTensor;
-
 const isTensor = (value: unknown) => value instanceof Tensor;
 const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
 
@@ -120,6 +118,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     return this.isTrainable;
   }
 
+  /** Sets it for the layers that this one is made of, too. */
   set trainable(value: boolean) {
     this.isTrainable = value;
     for (const part of this.parts) part.trainable = value;
@@ -216,7 +215,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
    */
   apply(x: Nested<Tensor>, context?: Partial<CallContext>): O;
   apply(x: Nested<SymbolicTensor>): SymbolicOf<O>;
-  apply(x: Nested<Applicable>, context: Partial<CallContext> = {}): O | SymbolicOf<O> {
+  apply(x: Nested<Tensor | SymbolicTensor>, context: Partial<CallContext> = {}): O | SymbolicOf<O> {
     const inputs = this.inputsIn(x);
     if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
       return this.describe(inputs);
@@ -278,7 +277,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   }
 
   /** What it is applied to, in the order of its inputs; layers that know their inputs by name override it. */
-  protected inputsIn<T extends Applicable>(x: Nested<T>): readonly T[] {
+  protected inputsIn<T extends Tensor | SymbolicTensor>(x: Nested<T>): readonly T[] {
     if (!isRecord(x)) return Array.isArray(x) ? x : [x as T];
     throw new NablaError(
       this.name,

@@ -33,9 +33,13 @@ export interface CallContext {
 
 /** What a weight is made from. */
 export interface WeightSpec {
+  /** Its name within the layer, `kernel`. */
   readonly name: string;
+  /** Its shape. */
   readonly shape: Shape;
+  /** What its first values are made by. */
   readonly initializer: InitializerLike;
+  /** Whether optimizers change it. Default true. */
   readonly trainable?: boolean;
   /** What the weight adds to the loss. */
   readonly regularizer?: RegularizerLike | undefined;
