@@ -20,11 +20,16 @@ const mixedBfloat16: DTypePolicy = {
   variableDtype: 'float32',
 };
 
-/**
- * The policies by name. `mixedBfloat16` (Keras' `'mixed_bfloat16'`): activations are kept in bfloat16, half the memory of float32, while weights,
- * sums, losses and optimizers stay float32. (Micikevicius et al. 2018; Kalamkar et al. 2019.)
- */
-export const dtypePolicies = { float32, mixedBfloat16 } as const;
+/** The policies by name. */
+export const dtypePolicies = {
+  /** Everything in float32. */
+  float32,
+  /**
+   * Keras' `'mixed_bfloat16'`: activations are kept in bfloat16, half the memory of float32, while weights, sums, losses and optimizers stay
+   * float32. (Micikevicius et al. 2018; Kalamkar et al. 2019.)
+   */
+  mixedBfloat16,
+} as const;
 
 /** A policy or its name; Keras' snake_case is accepted too. */
 export type DTypePolicyLike = keyof typeof dtypePolicies | 'mixed_bfloat16' | DTypePolicy;
