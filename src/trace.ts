@@ -69,6 +69,8 @@ export function convert<D extends 'float32' | 'bfloat16'>(x: Tensor, dtype: D, w
 /** The calls with weights in the dtype that is computed in, and with outputs in that of the inputs. */
 function settled(calls: readonly KernelCall[]): readonly KernelCall[] {
   const dtype = computeDType();
+  const isHalf = (input: Tensor | undefined) => input?.dtype === 'bfloat16';
+  if (dtype === undefined && !calls.some(({ inputs }) => inputs.some(isHalf))) return calls;
   const read = (input: Tensor | undefined) =>
     dtype !== undefined && input?.autocasts ? convert(input, dtype) : input;
   const ready =
