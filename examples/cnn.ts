@@ -13,8 +13,10 @@ import {
   setDtypePolicy,
   setSeed,
 } from '../src/index.ts';
+import { live, words } from './live.ts';
 
 const { values: args } = parseArgs({
+  args: words,
   options: {
     backend: { type: 'string' },
     epochs: { type: 'string', default: '15' },
@@ -23,6 +25,7 @@ const { values: args } = parseArgs({
     dtype: { type: 'string', default: 'float32' },
     threads: { type: 'string' },
     json: { type: 'boolean', default: false },
+    dashboard: { type: 'string' },
   },
 });
 
@@ -61,6 +64,7 @@ const history = await model.fit(train.x, train.y, {
   epochs: Number(args.epochs),
   batchSize: Number(args['batch-size']),
   validationSplit: 0.1,
+  callbacks: live(args.dashboard),
 });
 const { loss, accuracy } = await model.evaluate(test.x, test.y);
 console.log(

@@ -138,6 +138,9 @@ export async function runFit(
       model.resumeFrom(() => control.position);
       try {
         return await runEpochs(session);
+      } catch (error) {
+        for (const callback of options.callbacks ?? []) await tellError(callback, error, control);
+        throw error;
       } finally {
         model.resumeFrom(control.position);
       }
@@ -146,6 +149,13 @@ export async function runFit(
     await feeds.close();
     taken.dispose();
   }
+}
+
+/** What goes wrong while an error is told must not take its place. */
+async function tellError(callback: Callback, error: unknown, control: Control): Promise<void> {
+  try {
+    await callback.onTrainError?.(error, control);
+  } catch {}
 }
 
 function checkOptions(where: string, options: FitOptions): void {
@@ -287,6 +297,7 @@ async function runEpoch(
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
   const total = feed ? (stepsPerEpoch ?? feed.size) : full + (rest > 0 ? 1 : 0);
+  control.stepsPerEpoch = total;
   const mean = trainer.runningMean();
   const began = performance.now();
   reporter.beginEpoch(epoch, epochs, total);
