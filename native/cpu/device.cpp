@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "cpu/widen.h"
+
 namespace nabla {
 namespace {
 
@@ -172,7 +174,8 @@ std::string Device::Load(const int32_t* words, size_t count, Handle& handle) {
   loaded->alignment.assign(program.slotBytes.size(), 1);
   for (Instruction& instruction : program.code) {
     instruction.scratchBytes =
-        kScratch[static_cast<size_t>(instruction.opcode)](instruction, pool_.threads());
+        instruction.widened ? ScratchWidened(instruction, pool_.threads())
+                            : kScratch[static_cast<size_t>(instruction.opcode)](instruction, pool_.threads());
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     for (size_t i = 0; i < instruction.operands.size(); i++) {
       if (!instruction.operands[i].present) continue;
@@ -262,8 +265,12 @@ StepFault Device::Execute(LoadedProgram& program) {
   StepFault result;
   for (const Instruction& instruction : program.program.code) {
     if (abort_.load(std::memory_order_relaxed)) break;
-    kernels_.run[static_cast<size_t>(instruction.opcode)](
-        Call{instruction, scratch_.data(), pool_, result.fault});
+    const Call call{instruction, scratch_.data(), pool_, result.fault};
+    if (instruction.widened) {
+      RunWidened(call, kernels_);
+    } else {
+      kernels_.run[static_cast<size_t>(instruction.opcode)](call);
+    }
     if (result.fault.code != FaultCode::kNone) break;
     result.instruction++;
   }
