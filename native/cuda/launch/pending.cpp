@@ -2,9 +2,6 @@
 #include "cuda/launch/pending.h"
 
 #define NABLA_PENDING_KERNELS(X) \
-  X(Conv)                        \
-  X(ConvInputGrad)               \
-  X(ConvFilterGrad)              \
   X(Pool)                        \
   X(PoolGrad)                    \
   X(Rnn)                         \
