@@ -2,8 +2,6 @@
 #include "cuda/launch/pending.h"
 
 #define NABLA_PENDING_KERNELS(X) \
-  X(Pool)                        \
-  X(PoolGrad)                    \
   X(Rnn)                         \
   X(RnnGrad)                     \
   X(Attention)                   \
