@@ -24,6 +24,13 @@ const convolutions: readonly ConvSizes[] = [
   [[1, 15, 14, 5], [4, 3, 5, 6], { dilationRate: [3, 2] }],
 ];
 
+/** Several tiles of queries and keys, and more columns than a block has room for. */
+const attentions = [
+  [130, 130, 40, 70, true],
+  [70, 129, 140, 30, false],
+  [65, 3, 20, 150, true],
+] as const;
+
 /** Cases for tiles of these kernels, beside those of the table. */
 const tiles: readonly Case[] = [
   ...convolutions.map(([x, filter, options = {}]) =>
@@ -41,6 +48,15 @@ const tiles: readonly Case[] = [
     [arg([2, 25, 24, 40], unit), arg([3, 3, 40, 2], unit)],
     (a, b) => ops.depthwiseConv2d(a, b, { strides: 2, padding: 'same' }),
     product,
+  ),
+  ...attentions.map(([queries, keys, dim, valueDim, causal]) =>
+    makeCase(
+      'attention',
+      `tiles ${[queries, keys, dim, valueDim, causal]}`,
+      [arg([1, queries, 4, dim], unit), arg([1, keys, 2, dim], unit), arg([1, keys, 2, valueDim], unit)],
+      (q, k, v) => ops.scaledDotProductAttention(q, k, v, { causal }),
+      product,
+    ),
   ),
 ];
 

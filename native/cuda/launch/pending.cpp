@@ -4,8 +4,6 @@
 #define NABLA_PENDING_KERNELS(X) \
   X(Rnn)                         \
   X(RnnGrad)                     \
-  X(Attention)                   \
-  X(AttentionGrad)               \
   X(Cumulate)                    \
   X(Sort)                        \
   X(Resize)                      \
