@@ -28,7 +28,7 @@ struct ProductTile {
 
   // Each sum takes its products one by one in the order of k, so that it does not depend on the tile's shape.
   __device__ __forceinline__ void Accumulate(const float (*left)[kM + 1], const float (*right)[kN + 1]) {
-#pragma unroll
+#pragma unroll 8
     for (int q = 0; q < kK; q++) {
       float x[kRows], y[kColumns];
 #pragma unroll
