@@ -2,8 +2,6 @@
 #include "cuda/launch/pending.h"
 
 #define NABLA_PENDING_KERNELS(X) \
-  X(Rnn)                         \
-  X(RnnGrad)                     \
   X(Cumulate)                    \
   X(Sort)                        \
   X(Resize)                      \
