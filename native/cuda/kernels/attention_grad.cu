@@ -124,9 +124,9 @@ NABLA_ENTRY(attentionAlong, AttentionGradParams, kAttentionThreads) {
   if (threadIdx.x % 32 == 0) p.along[head.StatisticAt(s) + query] = sum;
 }
 
-NABLA_LARGE_ENTRY(attentionGradQueries, AttentionGradParams, kAttentionThreads) { AllQueries<1>(p); }
-NABLA_LARGE_ENTRY(attentionGradQueriesWide, AttentionGradParams, kAttentionThreads) { AllQueries<2>(p); }
-NABLA_LARGE_ENTRY(attentionGradKeys, AttentionGradParams, kAttentionThreads) { AllKeys<1>(p); }
-NABLA_LARGE_ENTRY(attentionGradKeysWide, AttentionGradParams, kAttentionThreads) { AllKeys<2>(p); }
+NABLA_ENTRY(attentionGradQueries, AttentionGradParams, kAttentionThreads) { AllQueries<1>(p); }
+NABLA_ENTRY(attentionGradQueriesWide, AttentionGradParams, kAttentionThreads) { AllQueries<2>(p); }
+NABLA_ENTRY(attentionGradKeys, AttentionGradParams, kAttentionThreads) { AllKeys<1>(p); }
+NABLA_ENTRY(attentionGradKeysWide, AttentionGradParams, kAttentionThreads) { AllKeys<2>(p); }
 
 }  // namespace nabla::cuda

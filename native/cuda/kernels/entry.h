@@ -6,15 +6,12 @@
 
 #if defined(__CUDACC__)
 // A kernel `name` for blocks of `threads` threads, which reads its parameters as `p`.
-#define NABLA_ENTRY(name, Params, threads) NABLA_BOUND_ENTRY(name, Params, (threads))
-// One whose threads need so many registers that a multiprocessor may have room for one block only.
-#define NABLA_LARGE_ENTRY(name, Params, threads) NABLA_BOUND_ENTRY(name, Params, (threads, 1))
-#define NABLA_BOUND_ENTRY(name, Params, bounds)                                                \
-  static __device__ __forceinline__ void name##Body(const Params& p);                          \
-  extern "C" __global__ void __launch_bounds__ bounds name(const __grid_constant__ Params p) { \
-    if (::nabla::cuda::Stopped(p.head)) return;                                                \
-    name##Body(p);                                                                             \
-  }                                                                                            \
+#define NABLA_ENTRY(name, Params, threads)                                                          \
+  static __device__ __forceinline__ void name##Body(const Params& p);                               \
+  extern "C" __global__ void __launch_bounds__(threads, 1) name(const __grid_constant__ Params p) { \
+    if (::nabla::cuda::Stopped(p.head)) return;                                                     \
+    name##Body(p);                                                                                  \
+  }                                                                                                 \
   static __device__ __forceinline__ void name##Body([[maybe_unused]] const Params& p)
 #else
 #include "cuda/emulation/cuda.h"
@@ -26,7 +23,6 @@
         if (!::nabla::cuda::Stopped(p.head)) name##Body(p);              \
       });                                                                \
   static void name##Body([[maybe_unused]] const Params& p)
-#define NABLA_LARGE_ENTRY NABLA_ENTRY
 #endif
 
 namespace nabla::cuda {
