@@ -45,7 +45,7 @@ bool WritesOutside(const Instruction& instruction) {
 
 }  // namespace
 
-std::unique_ptr<Device> OpenDevice(int ordinal, std::string& reason) {
+std::unique_ptr<Device> OpenDevice(int ordinal, Precision precision, std::string& reason) {
   const Driver* const driver = OpenDriver(reason);
   if (driver == nullptr) return nullptr;
   if (!driver->emulated && !HasImages()) {
@@ -57,14 +57,14 @@ std::unique_ptr<Device> OpenDevice(int ordinal, std::string& reason) {
   Gpu gpu;
   reason = FindGpu(*driver, ordinal, gpu);
   if (!reason.empty()) return nullptr;
-  auto device = std::make_unique<CudaDevice>(*driver, gpu);
+  auto device = std::make_unique<CudaDevice>(*driver, gpu, precision);
   reason = device->Open();
   if (!reason.empty()) return nullptr;
   return device;
 }
 
-CudaDevice::CudaDevice(const Driver& driver, const Gpu& gpu)
-    : driver_(driver), gpu_(gpu), library_(driver, gpu.capability) {}
+CudaDevice::CudaDevice(const Driver& driver, const Gpu& gpu, Precision precision)
+    : driver_(driver), gpu_(gpu), precision_(precision), library_(driver, gpu.capability) {}
 
 CudaDevice::~CudaDevice() {
   if (context_.get() == nullptr) return;
@@ -114,6 +114,7 @@ DeviceInfo CudaDevice::info() const {
       std::to_string(gpu_.capability / 10) + "." + std::to_string(gpu_.capability % 10);
   std::string words = gpu_.name + ", " + memory + ", compute capability " + capability +
                       ", driver for CUDA " + VersionText(driver_.version);
+  words += precision_ == Precision::kTf32 ? ", TF32 products" : ", float32 products";
   if (driver_.emulated) {
     words += ", kernels emulated";
   } else {

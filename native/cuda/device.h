@@ -17,13 +17,13 @@ namespace nabla::cuda {
 
 // Opens the GPU with this number; below 0: that of `NABLA_CUDA_DEVICE`, or the first. Null, and why, when it
 // cannot be used.
-std::unique_ptr<Device> OpenDevice(int ordinal, std::string& reason);
+std::unique_ptr<Device> OpenDevice(int ordinal, Precision precision, std::string& reason);
 
 // Everything is queued on one stream, in order; only reads, refusals of data and the ends of runs wait for
 // it. Once the device is lost, every call says so.
 class CudaDevice final : public Device {
  public:
-  CudaDevice(const Driver& driver, const Gpu& gpu);
+  CudaDevice(const Driver& driver, const Gpu& gpu, Precision precision);
   ~CudaDevice() override;
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
@@ -81,6 +81,7 @@ class CudaDevice final : public Device {
 
   const Driver& driver_;
   const Gpu gpu_;
+  const Precision precision_;
   std::string lost_;
   Owned<CUcontext, PrimaryContextRelease> context_;
   Resource<CUstream> stream_;

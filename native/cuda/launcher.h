@@ -25,6 +25,10 @@ struct Grid {
   int64_t x = 1, y = 1, z = 1;
 };
 
+// How float32 products are computed: by tensor cores, with 10 bits of each factor's mantissa and float32
+// sums, or all in float32.
+enum class Precision { kTf32, kFloat32 };
+
 // The kernels of one device, loaded when they are first needed.
 class KernelLibrary {
  public:
@@ -45,12 +49,13 @@ class KernelLibrary {
 class Launcher {
  public:
   Launcher(const Driver& driver, KernelLibrary& library, CUstream stream, FaultRecord* fault,
-           int multiprocessors)
+           int multiprocessors, Precision precision)
       : driver_(driver),
         library_(library),
         stream_(stream),
         fault_(fault),
-        multiprocessors_(multiprocessors) {}
+        multiprocessors_(multiprocessors),
+        precision_(precision) {}
 
   // The instruction that follows: its number, whether it must do nothing once a fault has happened, and its
   // scratch memory.
@@ -77,6 +82,7 @@ class Launcher {
   }
   // Of this GPU: what a grid should be a few times as large as.
   int multiprocessors() const { return multiprocessors_; }
+  Precision precision() const { return precision_; }
 
   // Starts a kernel. A grid without blocks starts nothing. Params has a Head, `head`, as its first member.
   template <class Params>
@@ -104,6 +110,7 @@ class Launcher {
   CUstream stream_;
   FaultRecord* fault_;
   int multiprocessors_;
+  Precision precision_;
   const Instruction* instruction_ = nullptr;
   int32_t index_ = 0;
   bool guarded_ = false;

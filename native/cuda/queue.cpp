@@ -40,7 +40,7 @@ void CudaDevice::Bind(LoadedProgram& program, const std::vector<std::byte*>& bas
 
 std::string CudaDevice::QueueKernels(LoadedProgram& program) {
   Launcher launcher(driver_, library_, stream_.get(), reinterpret_cast<FaultRecord*>(fault_.data()),
-                    gpu_.multiprocessors);
+                    gpu_.multiprocessors, precision_);
   int32_t index = 0;
   for (const Instruction& instruction : program.program.code) {
     launcher.Begin(instruction, index, program.guarded[static_cast<size_t>(index)], scratch_.data());

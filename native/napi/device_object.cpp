@@ -71,11 +71,18 @@ std::unique_ptr<Device> OpenCpu(const Napi::Object& options) {
   return std::make_unique<CpuDevice>(*kernels, static_cast<int>(threads));
 }
 
-// options: device, the GPU's number.
+// options: device, the GPU's number; precision, 'tf32' or 'float32'.
 std::unique_ptr<Device> OpenCuda(const Napi::Object& options) {
   const double number = NumberOption(options, "device", -1);
+  const Napi::Value wanted = options.Get("precision");
+  const std::string precision = wanted.IsString() ? wanted.As<Napi::String>().Utf8Value() : "tf32";
+  if (precision != "tf32" && precision != "float32") {
+    Throw("open", "precision of products, got '" + precision + "', expected 'tf32' or 'float32'");
+  }
   std::string reason;
-  std::unique_ptr<Device> device = cuda::OpenDevice(static_cast<int>(number), reason);
+  std::unique_ptr<Device> device =
+      cuda::OpenDevice(static_cast<int>(number),
+                       precision == "tf32" ? cuda::Precision::kTf32 : cuda::Precision::kFloat32, reason);
   if (device == nullptr) Throw("open", reason);
   return device;
 }

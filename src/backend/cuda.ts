@@ -4,10 +4,18 @@ import { describe, NablaError } from '../errors.ts';
 import type { Backend } from './backend.ts';
 import { openDevice } from './native.ts';
 
+/** How float32 products are computed; see {@link CudaOptions.precision}. */
+export type CudaPrecision = 'tf32' | 'float32';
+
 /** Options of {@link openCuda}. */
 export interface CudaOptions {
   /** The GPU's number, as nvidia-smi counts. Default: `NABLA_CUDA_DEVICE` of the environment, else 0. */
   readonly device?: number;
+  /**
+   * How matrix products of float32 numbers are computed: `'tf32'` on tensor cores, with 10 bits of each factor's mantissa and sums in float32, as
+   * PyTorch's `high`; `'float32'` in full, as its `highest`. Default: `NABLA_CUDA_PRECISION` of the environment, else `'tf32'`.
+   */
+  readonly precision?: CudaPrecision;
   /** The addon's file. Default: as for `openNative`. */
   readonly addonPath?: string;
 }
@@ -28,5 +36,6 @@ export function openCuda(options: CudaOptions = {}): Backend {
       `number of the GPU, got ${describe(device)}, expected an integer from 0 on`,
     );
   }
-  return openDevice('cuda', { backend: 'cuda', device }, addonPath);
+  const precision = options.precision ?? (process.env.NABLA_CUDA_PRECISION || undefined);
+  return openDevice('cuda', { backend: 'cuda', device, precision }, addonPath);
 }

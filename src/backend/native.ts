@@ -59,7 +59,7 @@ interface NativeDevice {
 /** What the addon opens a device by. */
 type DeviceOptions =
   | { readonly threads: number; readonly instructionSet?: string }
-  | { readonly backend: 'cuda'; readonly device?: number };
+  | { readonly backend: 'cuda'; readonly device?: number; readonly precision?: string };
 
 interface NativeAddon {
   Device: new (options: DeviceOptions) => NativeDevice;

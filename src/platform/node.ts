@@ -1,7 +1,7 @@
 // The choice of a backend in Node.js: CUDA, then native, then WebAssembly; by measure of what is there, or as asked for. Brings files and threads for data sets too.
 import { availableParallelism } from 'node:os';
 import type { Backend, BackendName } from '../backend/backend.ts';
-import { openCuda } from '../backend/cuda.ts';
+import { type CudaPrecision, openCuda } from '../backend/cuda.ts';
 import { openNative } from '../backend/native.ts';
 import { type Engine, engine, onFirstUse, useBackend } from '../engine.ts';
 import { NablaError, unknownName } from '../errors.ts';
@@ -18,6 +18,8 @@ export interface BackendOptions {
   instructionSet?: string;
   /** Number of the GPU for `'cuda'`, as nvidia-smi counts. Default `NABLA_CUDA_DEVICE`, else 0. */
   device?: number;
+  /** Precision of products for `'cuda'`: `'tf32'` or `'float32'`. Default `NABLA_CUDA_PRECISION`, else `'tf32'`. */
+  precision?: CudaPrecision;
 }
 
 /** What was tried for one backend. */
@@ -44,7 +46,7 @@ function threadsFrom(options: BackendOptions): number {
 }
 
 function open(name: BackendName, options: BackendOptions): Backend {
-  if (name === 'cuda') return openCuda({ device: options.device });
+  if (name === 'cuda') return openCuda({ device: options.device, precision: options.precision });
   const threads = threadsFrom(options);
   switch (name) {
     case 'native':

@@ -1,13 +1,19 @@
 // The emulated driver: GPUs in plain C++, for tests of the CUDA backend where there is none (native/cuda/emulation).
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openCuda } from '../../src/backend/cuda.ts';
+import { type CudaPrecision, openCuda } from '../../src/backend/cuda.ts';
 import { Engine } from '../../src/engine.ts';
 
 const library = fileURLToPath(new URL('../../build/nabla_emulated_cuda.so', import.meta.url));
+
+/** The kernels that native/cuda/launch/pending.cpp lists. */
+export function pendingKernels(): string[] {
+  const list = fileURLToPath(new URL('../../native/cuda/launch/pending.cpp', import.meta.url));
+  return [...readFileSync(list, 'utf8').matchAll(/\bX\((\w+)\)/g)].map((match) => match[1]!).sort();
+}
 
 /** The library's path. Built with the C++ tests. */
 export function emulatedDriver(): string {
@@ -39,7 +45,13 @@ export async function withEnvironment<T>(
   }
 }
 
-/** An engine on the emulated GPU, which is told more by `NABLA_EMULATED_...`. */
-export function openEmulated(variables: Record<string, string> = {}): Promise<Engine> {
-  return withEnvironment({ NABLA_CUDA_DRIVER: emulatedDriver(), ...variables }, () => new Engine(openCuda()));
+/** An engine on the emulated GPU, which is told more by `NABLA_EMULATED_...`; with products in float32 unless it is told otherwise. */
+export function openEmulated(
+  variables: Record<string, string> = {},
+  precision: CudaPrecision = 'float32',
+): Promise<Engine> {
+  return withEnvironment(
+    { NABLA_CUDA_DRIVER: emulatedDriver(), ...variables },
+    () => new Engine(openCuda({ precision })),
+  );
 }

@@ -19,7 +19,7 @@ struct Tile {
   // as [k][along].
   template <int kAlong, bool kTransposed>
   __device__ static __forceinline__ void Load(float (*to)[kAlong + 1], const float* from, int32_t along,
-                                              int32_t k, int32_t firstAlong, int32_t firstK) {
+                                              int32_t k, int32_t endK, int32_t firstAlong, int32_t firstK) {
     constexpr int kPieces = kAlong * kK / kThreads;
     static_assert(kAlong * kK % kThreads == 0);
 #pragma unroll
@@ -28,7 +28,7 @@ struct Tile {
       const int i = kTransposed ? at % kAlong : at / kK, q = kTransposed ? at / kAlong : at % kK;
       const int32_t row = firstAlong + i, column = firstK + q;
       float value = 0;
-      if (row < along && column < k)
+      if (row < along && column < endK)
         value = from[kTransposed ? int64_t{column} * along + row : int64_t{row} * k + column];
       to[q][i] = value;
     }
@@ -43,17 +43,19 @@ struct Tile {
     const int across = static_cast<int>(threadIdx.x) % kAcross,
               down = static_cast<int>(threadIdx.x) / kAcross;
     float sum[kRows][kColumns] = {};
-    for (int32_t k = 0; k < p.k; k += kK) {
+    const int32_t beginK = static_cast<int32_t>(blockIdx.z) * p.splitK;
+    const int32_t endK = min(p.k, beginK + p.splitK);
+    for (int32_t k = beginK; k < endK; k += kK) {
       // The same way for all threads, and all steps.
       if (p.transA != 0) {
-        Load<kM, true>(left, a, p.m, p.k, firstRow, k);
+        Load<kM, true>(left, a, p.m, p.k, endK, firstRow, k);
       } else {
-        Load<kM, false>(left, a, p.m, p.k, firstRow, k);
+        Load<kM, false>(left, a, p.m, p.k, endK, firstRow, k);
       }
       if (p.transB != 0) {
-        Load<kN, false>(right, b, p.n, p.k, firstColumn, k);
+        Load<kN, false>(right, b, p.n, p.k, endK, firstColumn, k);
       } else {
-        Load<kN, true>(right, b, p.n, p.k, firstColumn, k);
+        Load<kN, true>(right, b, p.n, p.k, endK, firstColumn, k);
       }
       __syncthreads();
 #pragma unroll 8
@@ -93,6 +95,16 @@ using Large = Tile<128, 128, 8, 8, 8>;
 using Small = Tile<32, 32, 32, 2, 2>;
 
 }  // namespace
+
+// Adds up the parts of each sum, in their order.
+NABLA_ENTRY(gemmFinish, GemmParams, 256) {
+  const int64_t size = int64_t{p.m} * p.n, step = int64_t{gridDim.x} * 256;
+  for (int64_t at = blockIdx.x * int64_t{256} + threadIdx.x; at < size; at += step) {
+    float sum = 0;
+    for (int32_t split = 0; split < p.splits; split++) sum += p.partial[split * size + at];
+    FinishProduct(p, 0, static_cast<int32_t>(at / p.n), static_cast<int32_t>(at % p.n), sum);
+  }
+}
 
 NABLA_ENTRY(gemmLarge, GemmParams, Large::kThreads) { Gemm<Large>(p); }
 NABLA_ENTRY(gemmSmall, GemmParams, Small::kThreads) { Gemm<Small>(p); }

@@ -22,7 +22,11 @@ struct GemmParams {
   Activation activation;
   int32_t accumulate;
   float alpha;
-  int32_t batch, unused;
+  int32_t batch;
+  // Where there are few numbers in the product, each is summed up in parts: the grid's z is the part's
+  // number.
+  int32_t splits, splitK;  // parts, and how much of k is in each
+  float* partial;          // [splits, m, n] of the one matrix; used where splits is above 1
 };
 
 }  // namespace nabla::cuda

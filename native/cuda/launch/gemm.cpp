@@ -8,13 +8,30 @@
 namespace nabla::cuda {
 namespace {
 
-constexpr Entry kLarge = {"gemm", "gemmLarge"}, kSmall = {"gemm", "gemmSmall"};
+constexpr Entry kLarge = {"gemm", "gemmLarge"}, kSmall = {"gemm", "gemmSmall"},
+                kFinish = {"gemm", "gemmFinish"};
+constexpr Entry kTensorLarge = {"tensor", "tensorLarge"}, kTensorSmall = {"tensor", "tensorSmall"};
 constexpr int64_t kMostMatrices = 65535;
-constexpr unsigned kThreads = 256;
+// A product of fewer tiles than this leaves most of a GPU idle: its sums are cut into parts of at least so
+// much, a multiple of what any tile takes at a time. Decided by the shape alone, so that results are the same
+// on every GPU.
+constexpr int64_t kEnoughTiles = 64, kLeastSplit = 128, kMostSplits = 16;
+
+int64_t Splits(const Instruction& instruction) {
+  const int64_t batch = instruction.attr(0), m = instruction.attr(1), n = instruction.attr(2),
+                k = instruction.attr(3);
+  const int64_t tiles = BlocksFor(m, 64) * BlocksFor(n, 64);
+  if (batch != 1 || tiles == 0 || tiles >= kEnoughTiles) return 1;
+  return std::max<int64_t>(1, std::min({k / kLeastSplit, 2 * kEnoughTiles / tiles, kMostSplits}));
+}
 
 }  // namespace
 
-size_t ScratchGemm(const Instruction&) { return 0; }
+size_t ScratchGemm(const Instruction& instruction) {
+  const int64_t splits = Splits(instruction);
+  if (splits == 1) return 0;
+  return static_cast<size_t>(splits * instruction.attr(1) * instruction.attr(2)) * sizeof(float);
+}
 
 void LaunchGemm(Launcher& launcher) {
   GemmParams p = {};
@@ -34,14 +51,27 @@ void LaunchGemm(Launcher& launcher) {
   p.activation = static_cast<Activation>(launcher.attr(9));
   p.accumulate = launcher.attr(10);
   p.alpha = launcher.attrFloat(11);
+  const int64_t splits = Splits(launcher.instruction());
+  p.partial = launcher.scratch<float>();
+  p.splitK = static_cast<int32_t>(BlocksFor(BlocksFor(p.k, splits), 32) * 32);
+  // Rounded up, the parts may be fewer.
+  p.splits = static_cast<int32_t>(std::max<int64_t>(1, BlocksFor(p.k, std::max(p.splitK, 1))));
   // Large tiles read each number less often; small ones are more, where large ones would leave most of the
-  // GPU idle.
-  const int64_t largeBlocks = BlocksFor(p.m, 128) * BlocksFor(p.n, 128) * p.batch;
-  const bool large = largeBlocks >= launcher.multiprocessors();
-  const int64_t tile = large ? 128 : 32;
+  // GPU idle. All add up in the same order.
+  const bool large = BlocksFor(p.m, 128) * BlocksFor(p.n, 128) * p.batch >= launcher.multiprocessors();
+  const bool tensor = launcher.precision() == Precision::kTf32;
+  const int64_t tile = large ? 128 : tensor ? 64 : 32;
   p.rowBlocks = static_cast<int32_t>(BlocksFor(p.m, tile));
-  const Grid grid = {p.rowBlocks * BlocksFor(p.n, tile), std::min<int64_t>(p.batch, kMostMatrices)};
-  launcher.Launch(large ? kLarge : kSmall, grid, kThreads, p);
+  const Grid grid = {p.rowBlocks * BlocksFor(p.n, tile), std::min<int64_t>(p.batch, kMostMatrices), p.splits};
+  if (tensor) {
+    launcher.Launch(large ? kTensorLarge : kTensorSmall, grid, large ? 256 : 128, p);
+  } else {
+    launcher.Launch(large ? kLarge : kSmall, grid, 256, p);
+  }
+  if (p.splits > 1) {
+    const int64_t most = int64_t{launcher.multiprocessors()} * 8;
+    launcher.Launch(kFinish, {std::min(BlocksFor(int64_t{p.m} * p.n, 256), most)}, 256, p);
+  }
 }
 
 }  // namespace nabla::cuda
