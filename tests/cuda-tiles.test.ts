@@ -1,11 +1,13 @@
-// Gradients on the CUDA backend over the emulated driver, against the reference; and sizes that take the kernels' larger tiles.
+// The CUDA backend over the emulated driver at sizes that take whole tiles, several of them, and sums in parts: outputs and gradients against the reference.
+import assert from 'node:assert/strict';
 import { valueAndGrad } from '../src/autodiff.ts';
 import { type Engine, useEngine } from '../src/engine.ts';
 import * as ops from '../src/ops/index.ts';
+import { rnnGates } from '../src/ops/rnn.ts';
 import { scope, type Tensor } from '../src/tensor.ts';
 import { fastest, on, reference } from './support/backends.ts';
 import { type Case, makeCase } from './support/case.ts';
-import { casesByOp, outputsOf } from './support/cases.ts';
+import { outputsOf } from './support/cases.ts';
 import { openEmulated } from './support/cuda.ts';
 import { arg, close, generator, type Numbers, numbersOf, place } from './support/data.ts';
 
@@ -31,12 +33,14 @@ const attentions = [
   [65, 3, 20, 150, true],
 ] as const;
 
-/** Cases for tiles of these kernels, beside those of the table. */
-const tiles: readonly Case[] = [
+/** Rows and units of several blocks, and enough steps that the bias's gradient is summed in parts. */
+const sequences = ['simpleTanh', 'lstm', 'gru'] as const;
+
+const cases: readonly Case[] = [
   ...convolutions.map(([x, filter, options = {}]) =>
     makeCase(
       'conv2d',
-      `tiles [${x}] [${filter}]`,
+      `[${x}] [${filter}]`,
       [arg(x, unit), arg(filter, unit)],
       (a, b) => ops.conv2d(a, b, options),
       product,
@@ -44,7 +48,7 @@ const tiles: readonly Case[] = [
   ),
   makeCase(
     'depthwiseConv2d',
-    'tiles',
+    'with two strides',
     [arg([2, 25, 24, 40], unit), arg([3, 3, 40, 2], unit)],
     (a, b) => ops.depthwiseConv2d(a, b, { strides: 2, padding: 'same' }),
     product,
@@ -52,12 +56,27 @@ const tiles: readonly Case[] = [
   ...attentions.map(([queries, keys, dim, valueDim, causal]) =>
     makeCase(
       'attention',
-      `tiles ${[queries, keys, dim, valueDim, causal]}`,
+      `${[queries, keys, dim, valueDim, causal]}`,
       [arg([1, queries, 4, dim], unit), arg([1, keys, 2, dim], unit), arg([1, keys, 2, valueDim], unit)],
-      (q, k, v) => ops.scaledDotProductAttention(q, k, v, { causal }),
+      (q, k, v) => ops.scaledDotProductAttention(q!, k!, v!, { causal }),
       product,
     ),
   ),
+  ...sequences.map((kind) => {
+    const sums = 40 * rnnGates[kind];
+    return makeCase(
+      'rnn',
+      kind,
+      [
+        arg([20, 7, sums], unit),
+        arg([40, sums], { low: -0.2, high: 0.2 }),
+        arg(kind === 'gru' ? [2, sums] : [sums], unit),
+        arg([20, 7], { dtype: 'bool' }),
+      ],
+      (input, recurrent, bias, mask) => ops.rnn(input!, recurrent!, { kind, bias, mask }).y!,
+      product,
+    );
+  }),
 ];
 
 /** The outputs, and the gradients of their sum with a weight for each number. */
@@ -93,13 +112,13 @@ function check(test: Case, engine: Engine): void {
   const actual = on(engine, () => differentiate(test, args));
   actual.forEach((numbers, i) => {
     // Rounding grows with what is summed up, of which the largest number tells.
-    const largest = expected[i]!.reduce((a: number, b: number) => Math.max(a, Math.abs(b)), 1);
+    const largest = Array.from(expected[i]!).reduce((a, b) => Math.max(a, Math.abs(b)), 1);
     const tolerance = { rtol: 20 * test.rtol + 1e-6, atol: 5e-6 * largest };
     close(numbers, expected[i]!, tolerance, `${test.label}: gradient or output ${i}`);
   });
 }
 
-describe('gradients on the CUDA backend, emulated', function () {
+describe('tiles of the CUDA backend, emulated', function () {
   this.timeout(300_000);
   let engine: Engine;
   before(async () => {
@@ -109,12 +128,16 @@ describe('gradients on the CUDA backend, emulated', function () {
     engine?.close();
     useEngine(fastest());
   });
-  for (const [op, tests] of casesByOp) {
-    const smooth = tests.filter(({ gradient }) => gradient);
-    if (smooth.length === 0) continue;
-    it(`differentiates ${op}`, () => {
-      for (const test of smooth) check(test, engine);
-    });
-  }
-  for (const test of tiles) it(`differentiates ${test.op} ${test.label}`, () => check(test, engine));
+  for (const test of cases) it(`${test.op} ${test.label}`, () => check(test, engine));
+
+  it('sorts rows that no block holds', () => {
+    const random = generator('long rows');
+    const whole = Int32Array.from({ length: 2 * 5000 }, () => random.int(1000));
+    const sorted = () =>
+      scope(() => {
+        const x = ops.tensor(whole, [2, 5000]);
+        return [ops.sort(x).dataSync(), ops.argsort(x, -1, true).dataSync()];
+      });
+    assert.deepEqual(on(engine, sorted), on(reference(), sorted));
+  });
 });
