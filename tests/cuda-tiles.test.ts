@@ -105,7 +105,8 @@ function differentiate(test: Case, args: readonly Numbers[]): Numbers[] {
   return results;
 }
 
-function check(test: Case, engine: Engine): void {
+/** `share`: how far numbers may be off, as a share of the largest. */
+function check(test: Case, engine: Engine, share = 5e-6): void {
   const random = generator(`${test.op} ${test.label}`);
   const args = test.args.map((spec) => numbersOf(spec, random));
   const expected = on(reference(), () => differentiate(test, args));
@@ -113,7 +114,7 @@ function check(test: Case, engine: Engine): void {
   actual.forEach((numbers, i) => {
     // Rounding grows with what is summed up, of which the largest number tells.
     const largest = Array.from(expected[i]!).reduce((a, b) => Math.max(a, Math.abs(b)), 1);
-    const tolerance = { rtol: 20 * test.rtol + 1e-6, atol: 5e-6 * largest };
+    const tolerance = { rtol: 20 * test.rtol + 1e-6, atol: share * largest };
     close(numbers, expected[i]!, tolerance, `${test.label}: gradient or output ${i}`);
   });
 }
@@ -129,6 +130,13 @@ describe('tiles of the CUDA backend, emulated', function () {
     useEngine(fastest());
   });
   for (const test of cases) it(`${test.op} ${test.label}`, () => check(test, engine));
+
+  it('convolve on tensor cores, to the 10 bits of TF32', async () => {
+    const tensors = await openEmulated({}, 'tf32');
+    for (const test of cases) if (test.op === 'conv2d') check(test, tensors, 1e-3);
+    tensors.close();
+    useEngine(engine);
+  });
 
   it('sorts rows that no block holds', () => {
     const random = generator('long rows');

@@ -1,4 +1,5 @@
-// conv and convInputGrad as products of matrices, whose left one, the windows, is gathered tile by tile.
+// conv and convInputGrad as products of matrices, whose left one, the windows, is gathered tile by tile; the
+// next tile is under way while one is multiplied.
 #include "cuda/kernels/conv.h"
 
 #include "cuda/kernels/activate.h"
@@ -60,7 +61,7 @@ struct Pass {
 
   __device__ static __forceinline__ void Multiply(const ConvParams& p, int32_t group, int32_t phase) {
     const ConvShape& s = p.shape;
-    __shared__ float left[Tile::kK][Tile::kM + 1], right[Tile::kK][Tile::kN + 1];
+    __shared__ float left[Tile::kK][Tile::kM + Tile::kPadding], right[Tile::kK][Tile::kN + Tile::kPadding];
     const int32_t sourceC = kGradient ? s.outC : s.inC, sourceGroup = kGradient ? s.outGroup : s.inGroup;
     const int32_t targetC = kGradient ? s.inC : s.outC, targetGroup = kGradient ? s.inGroup : s.outGroup;
     const int32_t* const size = kGradient ? s.out : s.in;
@@ -95,8 +96,7 @@ struct Pass {
       // Never inside, whatever the tap.
       if (!inside) windows[piece].at[0] = -(1 << 30);
     }
-    Tile tile;
-    for (int32_t k = 0; k < depth; k += Tile::kK) {
+    const auto fetchLeft = [&](int32_t k, float(&values)[Tile::kLeftPieces]) {
       const uint32_t mine = static_cast<uint32_t>(k + q);
       const uint32_t tap = p.channels.Quotient(mine);
       const uint32_t channel = mine - tap * p.channels.divisor;
@@ -112,35 +112,57 @@ struct Pass {
                             static_cast<uint32_t>(at[0]) < static_cast<uint32_t>(size[0]) &&
                             static_cast<uint32_t>(at[1]) < static_cast<uint32_t>(size[1]) &&
                             static_cast<uint32_t>(at[2]) < static_cast<uint32_t>(size[2]);
-        left[q][i + piece * (Tile::kThreads / Tile::kK)] =
+        values[piece] =
             inside ? window.image[((int64_t{at[0]} * size[1] + at[1]) * size[2] + at[2]) * sourceC + channel]
                    : 0.0f;
       }
+    };
+    // The filter's channels of output are next to each other: they are columns here, k there.
+    const auto line = [&](int piece) {
+      const int number = thread + piece * Tile::kThreads;
+      return kGradient ? number % Tile::kK : number / Tile::kN;
+    };
+    const auto across = [&](int piece) {
+      const int number = thread + piece * Tile::kThreads;
+      return kGradient ? number / Tile::kK : number % Tile::kN;
+    };
+    const auto fetchRight = [&](int32_t k, float(&values)[Tile::kRightPieces]) {
 #pragma unroll
       for (int piece = 0; piece < Tile::kRightPieces; piece++) {
-        const int number = thread + piece * Tile::kThreads;
-        // The filter's channels of output are next to each other: they are columns here, k there.
-        const int line = kGradient ? number % Tile::kK : number / Tile::kN;
-        const int across = kGradient ? number / Tile::kK : number % Tile::kN;
-        const int32_t column = firstColumn + across;
-        float value = 0;
-        if (k + line < depth && column < targetGroup) {
-          const uint32_t product = static_cast<uint32_t>(k + line);
-          const uint32_t theirs = p.channels.Quotient(product);
-          const uint32_t from = product - theirs * p.channels.divisor;
-          const uint32_t tapRow = wide.Quotient(theirs), tapSheet = high.Quotient(tapRow);
-          int64_t place = axes[0].firstTap + int64_t{tapSheet} * axes[0].tapStep;
-          place =
-              place * s.kernel[1] + axes[1].firstTap + (tapRow - tapSheet * high.divisor) * axes[1].tapStep;
-          place = place * s.kernel[2] + axes[2].firstTap + (theirs - tapRow * wide.divisor) * axes[2].tapStep;
-          const int64_t in = kGradient ? column : int64_t{from}, out = kGradient ? int64_t{from} : column;
-          value = p.filter[(place * s.inGroup + in) * s.outC + int64_t{group} * s.outGroup + out];
-        }
-        right[line][across] = value;
+        const int32_t column = firstColumn + across(piece);
+        values[piece] = 0;
+        if (k + line(piece) >= depth || column >= targetGroup) continue;
+        const uint32_t product = static_cast<uint32_t>(k + line(piece));
+        const uint32_t tap = p.channels.Quotient(product);
+        const uint32_t from = product - tap * p.channels.divisor;
+        const uint32_t row = wide.Quotient(tap), sheet = high.Quotient(row);
+        int64_t place = axes[0].firstTap + int64_t{sheet} * axes[0].tapStep;
+        place =
+            place * s.kernel[1] + axes[1].firstTap + int64_t{row - sheet * high.divisor} * axes[1].tapStep;
+        place = place * s.kernel[2] + axes[2].firstTap + int64_t{tap - row * wide.divisor} * axes[2].tapStep;
+        const int64_t in = kGradient ? column : int64_t{from}, out = kGradient ? int64_t{from} : column;
+        values[piece] = p.filter[(place * s.inGroup + in) * s.outC + int64_t{group} * s.outGroup + out];
       }
+    };
+    Tile tile;
+    float nextLeft[Tile::kLeftPieces], nextRight[Tile::kRightPieces];
+    fetchLeft(0, nextLeft);
+    fetchRight(0, nextRight);
+    for (int32_t k = 0; k < depth; k += Tile::kK) {
+      // The former tiles have been read by all.
       __syncthreads();
+#pragma unroll
+      for (int piece = 0; piece < Tile::kLeftPieces; piece++)
+        left[q][i + piece * (Tile::kThreads / Tile::kK)] = Tile::Prepare(nextLeft[piece]);
+#pragma unroll
+      for (int piece = 0; piece < Tile::kRightPieces; piece++)
+        right[line(piece)][across(piece)] = Tile::Prepare(nextRight[piece]);
+      __syncthreads();
+      if (k + Tile::kK < depth) {
+        fetchLeft(k + Tile::kK, nextLeft);
+        fetchRight(k + Tile::kK, nextRight);
+      }
       tile.Accumulate(left, right);
-      __syncthreads();
     }
 #pragma unroll
     for (int r = 0; r < Tile::kRows; r++) {
@@ -176,14 +198,23 @@ struct Pass {
 using Large = ProductTile<128, 128, 8, 8, 8>;
 using Small = ProductTile<64, 64, 16, 4, 4>;
 using Narrow = ProductTile<128, 32, 8, 4, 4>;
+using TensorLarge = TensorProductTile<128, 128, 2, 4>;
+using TensorSmall = TensorProductTile<64, 64, 2, 4>;
+using TensorNarrow = TensorProductTile<128, 32, 4, 2>;
 
 }  // namespace
 
 NABLA_ENTRY(convLarge, ConvParams, kConvThreads) { Pass<Large, false>::Run(p); }
 NABLA_ENTRY(convSmall, ConvParams, kConvThreads) { Pass<Small, false>::Run(p); }
 NABLA_ENTRY(convNarrow, ConvParams, kConvThreads) { Pass<Narrow, false>::Run(p); }
+NABLA_ENTRY(convTensorLarge, ConvParams, kConvThreads) { Pass<TensorLarge, false>::Run(p); }
+NABLA_ENTRY(convTensorSmall, ConvParams, kConvThreads) { Pass<TensorSmall, false>::Run(p); }
+NABLA_ENTRY(convTensorNarrow, ConvParams, kConvThreads) { Pass<TensorNarrow, false>::Run(p); }
 NABLA_ENTRY(convInputGradLarge, ConvParams, kConvThreads) { Pass<Large, true>::Run(p); }
 NABLA_ENTRY(convInputGradSmall, ConvParams, kConvThreads) { Pass<Small, true>::Run(p); }
 NABLA_ENTRY(convInputGradNarrow, ConvParams, kConvThreads) { Pass<Narrow, true>::Run(p); }
+NABLA_ENTRY(convInputGradTensorLarge, ConvParams, kConvThreads) { Pass<TensorLarge, true>::Run(p); }
+NABLA_ENTRY(convInputGradTensorSmall, ConvParams, kConvThreads) { Pass<TensorSmall, true>::Run(p); }
+NABLA_ENTRY(convInputGradTensorNarrow, ConvParams, kConvThreads) { Pass<TensorNarrow, true>::Run(p); }
 
 }  // namespace nabla::cuda

@@ -44,7 +44,7 @@ __device__ __forceinline__ int32_t Offset(const ConvFilterParams& p, int32_t row
 template <class Tile>
 __device__ __forceinline__ void Multiply(const ConvFilterParams& p, int32_t group) {
   const ConvShape& s = p.shape;
-  __shared__ float left[Tile::kK][Tile::kM + 1], right[Tile::kK][Tile::kN + 1];
+  __shared__ float left[Tile::kK][Tile::kM + Tile::kPadding], right[Tile::kK][Tile::kN + Tile::kPadding];
   const int32_t firstRow = static_cast<int32_t>(blockIdx.x % static_cast<unsigned>(p.rowBlocks)) * Tile::kM;
   const int32_t firstColumn =
       static_cast<int32_t>(blockIdx.x / static_cast<unsigned>(p.rowBlocks)) * Tile::kN;
@@ -55,22 +55,38 @@ __device__ __forceinline__ void Multiply(const ConvFilterParams& p, int32_t grou
   const bool inRow = firstRow + i < p.rows, inColumn = firstColumn + j < s.outGroup;
   const int32_t channel = group * s.inGroup + (inRow ? Offset(p, firstRow + i, offset) : 0);
   const int64_t split = blockIdx.z, end = p.positions * (split + 1) / p.splits;
-  Tile tile;
-  for (int64_t k = p.positions * split / p.splits; k < end; k += Tile::kK) {
+  // Lines of the tiles that a thread fills.
+  const auto leftLine = [&](int piece) { return thread / Tile::kM + piece * (Tile::kThreads / Tile::kM); };
+  const auto rightLine = [&](int piece) { return thread / Tile::kN + piece * (Tile::kThreads / Tile::kN); };
+  float nextLeft[Tile::kLeftPieces], nextRight[Tile::kRightPieces];
+  const auto fetch = [&](int64_t k) {
 #pragma unroll
     for (int piece = 0; piece < Tile::kLeftPieces; piece++) {
-      const int q = thread / Tile::kM + piece * (Tile::kThreads / Tile::kM);
-      left[q][i] = inRow && k + q < end ? Seen(p, k + q, offset, channel) : 0.0f;
+      const int64_t position = k + leftLine(piece);
+      nextLeft[piece] = inRow && position < end ? Seen(p, position, offset, channel) : 0.0f;
     }
 #pragma unroll
     for (int piece = 0; piece < Tile::kRightPieces; piece++) {
-      const int q = thread / Tile::kN + piece * (Tile::kThreads / Tile::kN);
-      right[q][j] =
-          inColumn && k + q < end ? p.dy[(k + q) * s.outC + group * s.outGroup + firstColumn + j] : 0.0f;
+      const int64_t position = k + rightLine(piece);
+      nextRight[piece] =
+          inColumn && position < end ? p.dy[position * s.outC + group * s.outGroup + firstColumn + j] : 0.0f;
     }
+  };
+  Tile tile;
+  const int64_t begin = p.positions * split / p.splits;
+  fetch(begin);
+  for (int64_t k = begin; k < end; k += Tile::kK) {
+    // The former tiles have been read by all.
     __syncthreads();
+#pragma unroll
+    for (int piece = 0; piece < Tile::kLeftPieces; piece++)
+      left[leftLine(piece)][i] = Tile::Prepare(nextLeft[piece]);
+#pragma unroll
+    for (int piece = 0; piece < Tile::kRightPieces; piece++)
+      right[rightLine(piece)][j] = Tile::Prepare(nextRight[piece]);
+    __syncthreads();
+    if (k + Tile::kK < end) fetch(k + Tile::kK);
     tile.Accumulate(left, right);
-    __syncthreads();
   }
   float* const out = p.splits > 1 ? p.partial + split * p.size : p.out;
 #pragma unroll
@@ -95,9 +111,13 @@ __device__ __forceinline__ void Run(const ConvFilterParams& p) {
 
 using Small = ProductTile<64, 64, 16, 4, 4>;
 using Narrow = ProductTile<128, 32, 8, 4, 4>;
+using TensorSmall = TensorProductTile<64, 64, 2, 4>;
+using TensorNarrow = TensorProductTile<128, 32, 4, 2>;
 
 NABLA_ENTRY(convFilterGradSmall, ConvFilterParams, kConvThreads) { Run<Small>(p); }
 NABLA_ENTRY(convFilterGradNarrow, ConvFilterParams, kConvThreads) { Run<Narrow>(p); }
+NABLA_ENTRY(convFilterGradTensorSmall, ConvFilterParams, kConvThreads) { Run<TensorSmall>(p); }
+NABLA_ENTRY(convFilterGradTensorNarrow, ConvFilterParams, kConvThreads) { Run<TensorNarrow>(p); }
 
 // Groups of few channels: a block for kConvAcross channels of the output at one row of the filter, whose
 // threads share the positions.

@@ -10,15 +10,28 @@
 namespace nabla::cuda {
 namespace {
 
-constexpr Entry kConvLarge = {"conv", "convLarge"}, kConvSmall = {"conv", "convSmall"},
-                kConvNarrow = {"conv", "convNarrow"}, kConvDirect = {"conv_direct", "convDirect"};
-constexpr Entry kGradLarge = {"conv", "convInputGradLarge"}, kGradSmall = {"conv", "convInputGradSmall"},
-                kGradNarrow = {"conv", "convInputGradNarrow"},
-                kGradDirect = {"conv_direct", "convInputGradDirect"};
-constexpr Entry kFilterSmall = {"conv_filter", "convFilterGradSmall"},
-                kFilterNarrow = {"conv_filter", "convFilterGradNarrow"},
-                kFilterDirect = {"conv_filter", "convFilterGradDirect"},
-                kFilterJoin = {"conv_filter", "convFilterGradJoin"};
+// Tiles of a product: of 128 x 128 numbers, 64 x 64, 128 x 32; of the filter's gradient only the last two.
+enum Tile { kLarge, kSmall, kNarrow };
+constexpr int64_t kTileRows[] = {128, 64, 128}, kTileColumns[] = {128, 64, 32};
+
+// By tile: in float32, then on tensor cores.
+constexpr Entry kConv[2][3] = {
+    {{"conv", "convLarge"}, {"conv", "convSmall"}, {"conv", "convNarrow"}},
+    {{"conv", "convTensorLarge"}, {"conv", "convTensorSmall"}, {"conv", "convTensorNarrow"}}};
+constexpr Entry kInputGrad[2][3] = {
+    {{"conv", "convInputGradLarge"}, {"conv", "convInputGradSmall"}, {"conv", "convInputGradNarrow"}},
+    {{"conv", "convInputGradTensorLarge"},
+     {"conv", "convInputGradTensorSmall"},
+     {"conv", "convInputGradTensorNarrow"}}};
+constexpr Entry kFilterGrad[2][2] = {
+    {{"conv_filter", "convFilterGradSmall"}, {"conv_filter", "convFilterGradNarrow"}},
+    {{"conv_filter", "convFilterGradTensorSmall"}, {"conv_filter", "convFilterGradTensorNarrow"}}};
+constexpr Entry kConvDirect = {"conv_direct", "convDirect"},
+                kInputGradDirect = {"conv_direct", "convInputGradDirect"},
+                kFilterGradDirect = {"conv_filter", "convFilterGradDirect"},
+                kFilterGradJoin = {"conv_filter", "convFilterGradJoin"};
+
+int OnTensorCores(const Launcher& launcher) { return launcher.precision() == Precision::kTf32 ? 1 : 0; }
 
 // How many numbers 32-bit arithmetic takes apart.
 constexpr int64_t kMostNumbers = (int64_t{1} << 31) - 256;
@@ -80,7 +93,8 @@ void LaunchDirect(Launcher& launcher, const conv::Shape& s, bool gradient) {
     p.activation = static_cast<Activation>(launcher.attr(22));
   }
   if (!Countable(launcher, s, p.size)) return;
-  launcher.Launch(gradient ? kGradDirect : kConvDirect, {BlocksFor(p.size, kConvThreads)}, kConvThreads, p);
+  launcher.Launch(gradient ? kInputGradDirect : kConvDirect, {BlocksFor(p.size, kConvThreads)}, kConvThreads,
+                  p);
 }
 
 void LaunchProduct(Launcher& launcher, const conv::Shape& s, bool gradient) {
@@ -109,21 +123,16 @@ void LaunchProduct(Launcher& launcher, const conv::Shape& s, bool gradient) {
   }
   if (!Countable(launcher, s, std::max(p.rowCount, phases))) return;
   p.phaseCount = static_cast<int32_t>(phases);
-  const bool narrow = columns <= 32;
-  const bool large =
-      !narrow && columns > 64 &&
-      BlocksFor(p.rowCount, 128) * BlocksFor(columns, 128) * s.groups * phases >= launcher.multiprocessors();
-  const Entry& entry = gradient ? (narrow  ? kGradNarrow
-                                   : large ? kGradLarge
-                                           : kGradSmall)
-                                : (narrow  ? kConvNarrow
-                                   : large ? kConvLarge
-                                           : kConvSmall);
-  p.rowBlocks = static_cast<int32_t>(BlocksFor(p.rowCount, narrow || large ? 128 : 64));
-  const int64_t columnBlocks = BlocksFor(columns, narrow ? 32 : large ? 128 : 64);
-  launcher.Launch(
-      entry, {p.rowBlocks * columnBlocks, std::min(s.groups, kMostBlocksYZ), std::min(phases, kMostBlocksYZ)},
-      kConvThreads, p);
+  // Large tiles read each number less often; small ones are more, where large ones would leave most of the
+  // GPU idle.
+  const int64_t largeBlocks = BlocksFor(p.rowCount, 128) * BlocksFor(columns, 128) * s.groups * phases;
+  const Tile tile = columns <= 32                                               ? kNarrow
+                    : columns > 64 && largeBlocks >= launcher.multiprocessors() ? kLarge
+                                                                                : kSmall;
+  p.rowBlocks = static_cast<int32_t>(BlocksFor(p.rowCount, kTileRows[tile]));
+  const Grid grid = {p.rowBlocks * BlocksFor(columns, kTileColumns[tile]), std::min(s.groups, kMostBlocksYZ),
+                     std::min(phases, kMostBlocksYZ)};
+  launcher.Launch((gradient ? kInputGrad : kConv)[OnTensorCores(launcher)][tile], grid, kConvThreads, p);
 }
 
 void LaunchPass(Launcher& launcher, bool gradient) {
@@ -138,14 +147,15 @@ void LaunchPass(Launcher& launcher, bool gradient) {
 
 // How the filter's gradient is cut, decided by the shape alone, so that a sum is the same on every GPU.
 struct FilterPlan {
-  bool direct, narrow;
+  bool direct;
+  Tile tile;
   int64_t rowBlocks, columnBlocks, groups, positions, splits;
 
   explicit FilterPlan(const conv::Shape& s)
       : direct(Direct(s)),
-        narrow(s.outGroup() <= 32),
-        rowBlocks(direct ? s.depth() : BlocksFor(s.depth(), narrow ? 128 : 64)),
-        columnBlocks(direct ? BlocksFor(s.outC, kConvAcross) : BlocksFor(s.outGroup(), narrow ? 32 : 64)),
+        tile(s.outGroup() <= 32 ? kNarrow : kSmall),
+        rowBlocks(direct ? s.depth() : BlocksFor(s.depth(), kTileRows[tile])),
+        columnBlocks(direct ? BlocksFor(s.outC, kConvAcross) : BlocksFor(s.outGroup(), kTileColumns[tile])),
         groups(direct ? 1 : s.groups),
         positions(s.batch * s.out[0] * s.out[1] * s.out[2]) {
     const int64_t blocks = std::max<int64_t>(rowBlocks * columnBlocks * groups, 1);
@@ -187,11 +197,12 @@ void LaunchConvFilterGrad(Launcher& launcher) {
   p.splits = static_cast<int32_t>(plan.splits);
   p.rowBlocks = static_cast<int32_t>(plan.rowBlocks);
   p.rows = static_cast<int32_t>(s.depth());
-  const Entry& entry = plan.direct ? kFilterDirect : plan.narrow ? kFilterNarrow : kFilterSmall;
+  const Entry& entry =
+      plan.direct ? kFilterGradDirect : kFilterGrad[OnTensorCores(launcher)][plan.tile - kSmall];
   launcher.Launch(entry,
                   {plan.rowBlocks * plan.columnBlocks, std::min(plan.groups, kMostBlocksYZ), plan.splits},
                   kConvThreads, p);
-  if (plan.splits > 1) launcher.Launch(kFilterJoin, {BlocksFor(p.size, kConvThreads)}, kConvThreads, p);
+  if (plan.splits > 1) launcher.Launch(kFilterGradJoin, {BlocksFor(p.size, kConvThreads)}, kConvThreads, p);
 }
 
 }  // namespace nabla::cuda
