@@ -1,19 +1,17 @@
-// `npm run bench:prepare`: installs the JavaScript peers, and says which Python peers there are or, with --venv, installs them.
+// `npm run bench:prepare`: installs the peers, those in JavaScript into bench/peers, those in Python into .venv, in the versions of their lists.
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const help = `npm run bench:prepare -- [options]
-  --venv          make .venv and install torch, jax and keras in it with pip (about 1 GB)
-  --tensorflow    with --venv: install tensorflow too, for Keras to run on
-  --python PATH   the Python to use; default NABLA_BENCH_PYTHON, .venv, python3`;
+  --python PATH   the Python to make .venv with; default python3
+  --no-python     only the JavaScript peers; a Python that has the others is named by NABLA_BENCH_PYTHON or bench's --python`;
 
 const { values: options } = parseArgs({
   options: {
-    venv: { type: 'boolean', default: false },
-    tensorflow: { type: 'boolean', default: false },
-    python: { type: 'string' },
+    python: { type: 'string', default: 'python3' },
+    'no-python': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -49,17 +47,17 @@ function prepareJavaScript() {
 }
 
 function preparePython() {
-  const python = options.python ?? process.env.NABLA_BENCH_PYTHON ?? 'python3';
-  if (!existsSync(venvPython)) run(python, ['-m', 'venv', `${root}.venv`]);
-  const install = (...packages) =>
-    run(venvPython, ['-m', 'pip', 'install', '--quiet', '--upgrade', ...packages]);
+  if (!existsSync(venvPython)) run(options.python, ['-m', 'venv', `${root}.venv`]);
+  const install = (...more) => run(venvPython, ['-m', 'pip', 'install', '--quiet', ...more]);
+  const list = `${peers}requirements.txt`;
   // The CPU build of PyTorch where its index can be reached: the default one for Linux brings gigabytes of CUDA.
+  const torch = readFileSync(list, 'utf8').match(/^torch==.*$/m)[0];
   try {
-    install('torch', '--index-url', 'https://download.pytorch.org/whl/cpu');
+    install(torch, '--index-url', 'https://download.pytorch.org/whl/cpu');
   } catch {
-    install('torch');
+    install(torch);
   }
-  install('jax', 'keras', ...(options.tensorflow ? ['tensorflow'] : []));
+  install('--requirement', list);
 }
 
 if (options.help) {
@@ -67,19 +65,15 @@ if (options.help) {
   process.exit(0);
 }
 prepareJavaScript();
-if (options.venv) preparePython();
+if (!options['no-python']) preparePython();
 
-const found = options.venv || existsSync(venvPython) ? venvPython : 'python3';
-const python = options.python ?? process.env.NABLA_BENCH_PYTHON ?? found;
+const python = process.env.NABLA_BENCH_PYTHON ?? (existsSync(venvPython) ? venvPython : 'python3');
 console.log('\nJavaScript peers:');
-for (const name of ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm', '@jax-js/jax', 'onnxruntime-node']) {
+const { dependencies } = JSON.parse(readFileSync(`${peers}package.json`, 'utf8'));
+for (const name of Object.keys(dependencies)) {
   console.log(`  ${name}: ${existsSync(`${peers}node_modules/${name}`) ? 'installed' : 'missing'}`);
 }
 console.log(`Python peers (${python.replaceAll(root, './')}):`);
-const packages = ['torch', 'jax', 'keras', 'tensorflow'].map((name) => [name, version(python, name)]);
-for (const [name, text] of packages) console.log(`  ${name}: ${text ?? 'missing'}`);
-if (packages.every(([, text]) => text === undefined)) {
-  console.log(
-    'None: run this again with --venv, or name a Python that has them by --python or NABLA_BENCH_PYTHON.',
-  );
+for (const name of ['torch', 'tensorflow', 'tensorflow-cpu', 'keras', 'jax']) {
+  console.log(`  ${name}: ${version(python, name) ?? 'missing'}`);
 }

@@ -1,4 +1,4 @@
-// Runs every test: the C++ programs, then mocha; ends with one line that adds up what the runners counted.
+// Runs every test: the C++ programs, the counts of their instructions, then mocha; ends with one line that adds up what the runners counted.
 //
 //   node scripts/test.mjs [--no-cpp] [mocha arguments]
 import { spawnSync } from 'node:child_process';
@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkInstructions } from './instructions.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -39,6 +40,10 @@ function cppTests() {
     total.failed += Number(counted[2]);
     console.log(Number(counted[2]) > 0 ? stdout : `${name}: ${counted[1]} passed, ${counted[2]} failed`);
   }
+  const { passed, failed, skipped } = checkInstructions(join(build, 'instruction_count'));
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
 }
 
 function mochaTests(args) {

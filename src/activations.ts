@@ -1,6 +1,6 @@
 // Activation functions by name.
 
-import { resolveName } from './names.ts';
+import { resolveName, type Spelled } from './names.ts';
 import {
   celu,
   elu,
@@ -58,8 +58,12 @@ const activations = {
   squareplus: (x: Tensor) => squareplus(x),
 } satisfies Record<string, Activation>;
 
-/** Names of activations. */
-export type ActivationName = keyof typeof activations;
+/**
+ * Names of activations: in camelCase, and in Keras' two spellings.
+ *
+ * @useDeclaredType
+ */
+export type ActivationName = Spelled<keyof typeof activations | 'swish' | 'hardSwish'>;
 
 /** An activation, or the name of one. */
 export type ActivationLike = ActivationName | Activation;
@@ -70,7 +74,6 @@ export function getActivation(where: string, like: ActivationLike): Activation {
   return resolveName<Activation>(where, 'activation', like, activations, {
     swish: 'silu',
     hardSwish: 'hardSilu',
-    hard_swish: 'hardSilu',
   });
 }
 

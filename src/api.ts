@@ -6,6 +6,7 @@ export {
   grad,
   grads,
   type Pullback,
+  type ValueAndGradients,
   valueAndGrad,
   vjp,
 } from './autodiff.ts';
@@ -23,24 +24,33 @@ export * as initializers from './initializers/index.ts';
 export { type Jitted, jit, type TensorTree } from './jit.ts';
 export * as layers from './layers/index.ts';
 export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layers/layer.ts';
-export type { SymbolicTensor } from './layers/symbolic.ts';
+export type { LayerCall, SymbolicOf, SymbolicTensor } from './layers/symbolic.ts';
 export * as losses from './losses/index.ts';
 export * as metrics from './metrics/index.ts';
 export {
+  type BestEpoch,
   type Callback,
   EarlyStopping,
   type EarlyStoppingOptions,
   earlyStopping,
   type FitControl,
 } from './model/callbacks.ts';
-export type { EvaluateOptions, FitOptions } from './model/fit.ts';
-export { Functional, type FunctionalOptions, type InputOptions, input, model } from './model/functional.ts';
+export type { EvaluateOptions, FitOptions, SampleWeight } from './model/fit.ts';
+export {
+  Functional,
+  type FunctionalOptions,
+  type InputOptions,
+  input,
+  model,
+  type TensorsOf,
+} from './model/functional.ts';
+export type { Losses, Metrics, OutputMetrics } from './model/heads.ts';
 export { type DataPosition, type FitPosition, History, type Logs } from './model/history.ts';
-export { type CompileOptions, Model } from './model/model.ts';
+export { type CompileOptions, Model, type Predictions } from './model/model.ts';
 export type { ModelOptions } from './model/network.ts';
 export { Sequential, type SequentialOptions, sequential } from './model/sequential.ts';
 export type { ModelData } from './model/slots.ts';
-export type { Batch, Step, StepLogs, Trained, UpdateOptions } from './model/step.ts';
+export type { Batch, LossAndGradients, Step, StepLogs, Trained, UpdateOptions } from './model/step.ts';
 export type { SummaryOptions } from './model/summary.ts';
 export type { Nested } from './nested.ts';
 export * from './ops/index.ts';
@@ -59,8 +69,14 @@ export {
   type SafetensorsInput,
   type SafetensorsTensor,
 } from './saving/safetensors.ts';
-export type { LoadWeightsOptions, SavedSource, SaveOptions, WeightReport } from './saving/save.ts';
-export { memoryStore, registerStore, type Store } from './saving/stores.ts';
+export type {
+  LoadWeightsOptions,
+  MismatchedWeight,
+  SavedSource,
+  SaveOptions,
+  WeightReport,
+} from './saving/save.ts';
+export { memoryStore, type OpenedSource, registerStore, type Store } from './saving/stores.ts';
 export type { Shape } from './shape.ts';
 export { memory, type NestedArray, scope, Tensor } from './tensor.ts';
 export * from './tuning/index.ts';

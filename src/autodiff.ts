@@ -143,10 +143,16 @@ export function grads(f: (...xs: Tensor[]) => Tensor): (...xs: Tensor[]) => Tens
   return (...xs) => valueAndGrad(f)(...xs).gradients;
 }
 
+/** What a function of {@link valueAndGrad} gives. */
+export interface ValueAndGradients {
+  /** The function's value, a scalar. */
+  readonly value: Tensor;
+  /** One for each argument, of its shape. */
+  readonly gradients: Tensor[];
+}
+
 /** A function that gives both the value and the gradients with respect to each argument. */
-export function valueAndGrad(
-  f: (...xs: Tensor[]) => Tensor,
-): (...xs: Tensor[]) => { value: Tensor; gradients: Tensor[] } {
+export function valueAndGrad(f: (...xs: Tensor[]) => Tensor): (...xs: Tensor[]) => ValueAndGradients {
   return (...xs) => {
     const sources = sourcesOf('grad', xs);
     const { result, gradients } = gradientOf(() => {
@@ -173,6 +179,7 @@ function sourcesOf(where: string, xs: readonly Tensor[]): Tensor[] {
 
 /** A function's value, and its vector-Jacobian product. */
 export interface Pullback {
+  /** What the function gave. */
   readonly value: Tensor;
   /** Gradients of the arguments from a gradient of the value, of the value's shape. May be called again and again. */
   readonly pull: (dy: Tensor) => Tensor[];

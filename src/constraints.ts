@@ -1,6 +1,6 @@
 // Constraints: what weights are brought back to after each step; formulas and defaults as in Keras 3.
 import { describe, NablaError } from './errors.ts';
-import { resolveName } from './names.ts';
+import { resolveName, type Spelled } from './names.ts';
 import { add, div, maximum, mul } from './ops/arithmetic.ts';
 import { type Axis, norm } from './ops/reduce.ts';
 import { clip } from './ops/unary.ts';
@@ -79,11 +79,15 @@ export function minMaxNorm(options: MinMaxNormOptions = {}): Constraint {
 
 const factories = { maxNorm, nonNeg, unitNorm, minMaxNorm } satisfies Record<string, () => Constraint>;
 
-/** Names of constraints, in camelCase; Keras' snake_case is accepted too. */
-export type ConstraintName = keyof typeof factories;
+/**
+ * Names of constraints: in camelCase, and in Keras' two spellings.
+ *
+ * @useDeclaredType
+ */
+export type ConstraintName = Spelled<keyof typeof factories>;
 
 /** A constraint, its name, or a function from a weight to the weight as it may be. */
-export type ConstraintLike = ConstraintName | Constraint | (string & {});
+export type ConstraintLike = ConstraintName | Constraint;
 
 /** @internal The constraint that a name or function means. */
 export function getConstraint(where: string, like: ConstraintLike): Constraint {

@@ -158,6 +158,7 @@ const maxCachedPrograms = 2048;
 
 /** A backend in use. */
 export class Engine {
+  /** @internal */
   readonly backend: Backend;
   /** Runs that have not ended. While there is one, a call on this thread may have to wait for its step. */
   runs = 0;
@@ -165,6 +166,7 @@ export class Engine {
   private readonly finalizers: FinalizationRegistry<number>;
   private isClosed = false;
 
+  /** @internal Made by `setBackend`. */
   constructor(backend: Backend) {
     this.backend = backend;
     this.finalizers = new FinalizationRegistry((buffer) => {
@@ -172,21 +174,22 @@ export class Engine {
     });
   }
 
+  /** Has it been closed? */
   get closed(): boolean {
     return this.isClosed;
   }
 
-  /** Frees the buffer when the storage is collected. */
+  /** @internal Frees the buffer when the storage is collected. */
   collectLater(storage: Storage, buffer: number): void {
     this.finalizers.register(storage, buffer, storage);
   }
 
-  /** No longer, for it is freed by hand. */
+  /** @internal No longer, for it is freed by hand. */
   collectNoMore(storage: Storage): void {
     this.finalizers.unregister(storage);
   }
 
-  /** The program kept under `key`, made on first use. */
+  /** @internal The program kept under `key`, made on first use. */
   cached(key: string, make: () => Graph): Executable {
     let program = this.programs.get(key);
     if (program === undefined) {

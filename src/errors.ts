@@ -2,6 +2,7 @@
 
 /** An error of the library. The message reads `[where] what was wrong, got X, expected Y; what to do`. */
 export class NablaError extends Error {
+  /** `'NablaError'`. */
   override readonly name = 'NablaError';
   /** The layer, op or function that refused. */
   readonly where: string;

@@ -30,7 +30,9 @@ interface Traced<R> {
  *
  * @example const step = jit((x, w) => relu(matMul(x, w)));
  */
-export function jit<A extends TensorTree[], R extends TensorTree>(f: (...args: A) => R): Jitted<A, R> {
+export function jit<A extends TensorTree[] = Tensor[], R extends TensorTree = TensorTree>(
+  f: (...args: A) => R,
+): Jitted<A, R> {
   const traced = new Map<string, Traced<R>>();
 
   const prepare = (args: A): { program: Traced<R>; inputs: Tensor[] } => {

@@ -1,6 +1,14 @@
 // Names that users write as strings: camelCase as in TF.js, snake_case as in Keras, and a few short forms.
 import { describe, NablaError, unknownName } from './errors.ts';
 
+/** A name in snake_case. */
+export type SnakeCase<Name extends string> = Name extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCase<Rest>}`
+  : '';
+
+/** A camelCase name, or the same as Keras writes it: `mean_squared_error` and `MeanSquaredError` for `meanSquaredError`. */
+export type Spelled<Name extends string> = Name | SnakeCase<Name> | Capitalize<Name>;
+
 /** `mean_squared_error` as `meanSquaredError`; camelCase stays as it is. */
 function camelCase(name: string): string {
   return name.replaceAll(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
@@ -25,7 +33,7 @@ export function resolveName<T>(
   // Keras writes the classes of optimizers and losses in capitals: 'Adam', 'MeanSquaredError'.
   const lower = camel.charAt(0).toLowerCase() + camel.slice(1);
   const flat = lower.toLowerCase();
-  for (const candidate of [name, camel, lower, aliases[name], aliases[flat]]) {
+  for (const candidate of [name, camel, lower, aliases[name], aliases[lower], aliases[flat]]) {
     if (candidate !== undefined && Object.hasOwn(table, candidate)) return table[candidate]!;
   }
   const same = Object.keys(table).find((known) => known.toLowerCase() === flat);

@@ -58,7 +58,9 @@ export function philox4x32(
 
 /** Everything that determines what a {@link Philox} draws next; plain JSON. */
 export interface PhiloxState {
+  /** What the numbers follow from. */
   readonly seed: number;
+  /** Which of the streams of the seed it is, from 0. */
   readonly stream: number;
   /** Words drawn so far. */
   readonly position: number;
@@ -73,7 +75,9 @@ export interface PhiloxState {
  * @throws NablaError when `seed` or `stream` is not such an integer
  */
 export class Philox {
+  /** What the numbers follow from. */
   readonly seed: number;
+  /** Which of the streams of the seed it is, from 0. */
   readonly stream: number;
   private readonly keyLow: number;
   private readonly keyHigh: number;
@@ -113,6 +117,7 @@ export class Philox {
     return this.block * 4 - 4 + this.next;
   }
 
+  /** Goes to another place of the stream. */
   set position(position: number) {
     if (!Number.isSafeInteger(position) || position < 0) {
       throw new NablaError('Philox', `position got ${describe(position)}, expected an integer of at least 0`);

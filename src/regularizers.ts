@@ -1,7 +1,7 @@
 // Regularizers: what weights and outputs add to the loss; formulas and defaults as in Keras 3.
 import { collectLoss, isCollecting } from './collect.ts';
 import { describe, NablaError } from './errors.ts';
-import { resolveName } from './names.ts';
+import { resolveName, type Spelled } from './names.ts';
 import { add, div, maximum, mul, sub } from './ops/arithmetic.ts';
 import { eye } from './ops/creation.ts';
 import { matMul } from './ops/linalg.ts';
@@ -86,11 +86,15 @@ const factories = {
 } satisfies Record<string, () => Regularizer>;
 const aliases = { orthogonalregularizer: 'orthogonal' };
 
-/** Names of regularizers, in camelCase; Keras' snake_case is accepted too. */
-export type RegularizerName = keyof typeof factories;
+/**
+ * Names of regularizers: in camelCase, and in Keras' two spellings.
+ *
+ * @useDeclaredType
+ */
+export type RegularizerName = Spelled<keyof typeof factories | 'orthogonalRegularizer'> | 'l1_l2' | 'L1L2';
 
 /** A regularizer, its name, or a function from a tensor to a scalar. */
-export type RegularizerLike = RegularizerName | Regularizer | (string & {});
+export type RegularizerLike = RegularizerName | Regularizer;
 
 /** @internal The regularizer that a name or function means. */
 export function getRegularizer(where: string, like: RegularizerLike): Regularizer {

@@ -7,8 +7,6 @@ import type { Tensor } from './tensor.ts';
 
 type Axis = ops.Axis;
 type Like = ops.TensorLike;
-type Truth = Tensor<'bool'>;
-type Index = Tensor<'int32'>;
 
 /**
  * What {@link Tensor} inherits: `a.add(b)` is `add(a, b)`, and so on with the same arguments.
@@ -61,55 +59,55 @@ export abstract class TensorMethods {
     return ops.squaredDifference(this, b);
   }
   /** `this == b`. */
-  equal(this: Tensor, b: Like): Truth {
+  equal(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.equal(this, b);
   }
   /** `this != b`. */
-  notEqual(this: Tensor, b: Like): Truth {
+  notEqual(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.notEqual(this, b);
   }
   /** `this < b`. */
-  less(this: Tensor, b: Like): Truth {
+  less(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.less(this, b);
   }
   /** `this <= b`. */
-  lessEqual(this: Tensor, b: Like): Truth {
+  lessEqual(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.lessEqual(this, b);
   }
   /** `this > b`. */
-  greater(this: Tensor, b: Like): Truth {
+  greater(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.greater(this, b);
   }
   /** `this >= b`. */
-  greaterEqual(this: Tensor, b: Like): Truth {
+  greaterEqual(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.greaterEqual(this, b);
   }
   /** Both are not 0. */
-  logicalAnd(this: Tensor, b: Like): Truth {
+  logicalAnd(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.logicalAnd(this, b);
   }
   /** One is not 0. */
-  logicalOr(this: Tensor, b: Like): Truth {
+  logicalOr(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.logicalOr(this, b);
   }
   /** Exactly one is not 0. */
-  logicalXor(this: Tensor, b: Like): Truth {
+  logicalXor(this: Tensor, b: Like): Tensor<'bool'> {
     return ops.logicalXor(this, b);
   }
   /** It is 0. */
-  logicalNot(this: Tensor): Truth {
+  logicalNot(this: Tensor): Tensor<'bool'> {
     return ops.logicalNot(this);
   }
   /** It is NaN. */
-  isNaN(this: Tensor): Truth {
+  isNaN(this: Tensor): Tensor<'bool'> {
     return ops.isNaN(this);
   }
   /** It is neither NaN nor infinite. */
-  isFinite(this: Tensor): Truth {
+  isFinite(this: Tensor): Tensor<'bool'> {
     return ops.isFinite(this);
   }
   /** It is infinite. */
-  isInf(this: Tensor): Truth {
+  isInf(this: Tensor): Tensor<'bool'> {
     return ops.isInf(this);
   }
   /** `-this`. */
@@ -245,11 +243,11 @@ export abstract class TensorMethods {
     return ops.min(this, axis, keepDims);
   }
   /** Any is true over `axis` (default all). */
-  any(this: Tensor, axis?: Axis, keepDims?: boolean): Truth {
+  any(this: Tensor, axis?: Axis, keepDims?: boolean): Tensor<'bool'> {
     return ops.any(this, axis, keepDims);
   }
   /** All are true over `axis` (default all). */
-  all(this: Tensor, axis?: Axis, keepDims?: boolean): Truth {
+  all(this: Tensor, axis?: Axis, keepDims?: boolean): Tensor<'bool'> {
     return ops.all(this, axis, keepDims);
   }
   /** The population variance over `axis` (default all). */
@@ -269,11 +267,11 @@ export abstract class TensorMethods {
     return ops.logSumExp(this, axis, keepDims);
   }
   /** The index of the largest along `axis` (default the last). */
-  argMax(this: Tensor, axis?: number): Index {
+  argMax(this: Tensor, axis?: number): Tensor<'int32'> {
     return ops.argMax(this, axis);
   }
   /** The index of the smallest along `axis` (default the last). */
-  argMin(this: Tensor, axis?: number): Index {
+  argMin(this: Tensor, axis?: number): Tensor<'int32'> {
     return ops.argMin(this, axis);
   }
   /** The running sum along `axis` (default 0). */
@@ -289,7 +287,7 @@ export abstract class TensorMethods {
     return ops.sort(this, axis, descending);
   }
   /** The indices that sort along `axis` (default the last). */
-  argsort(this: Tensor, axis?: number, descending?: boolean): Index {
+  argsort(this: Tensor, axis?: number, descending?: boolean): Tensor<'int32'> {
     return ops.argsort(this, axis, descending);
   }
   /** The `k` largest along the last axis (default 1). */

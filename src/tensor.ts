@@ -22,7 +22,9 @@ const scopes: Set<Tensor>[] = [];
  * {@link scope}, or some time after it is collected.
  */
 export class Tensor<D extends DType = DType> extends TensorMethods implements Disposable {
+  /** Its dimensions, the slowest first; `[]` of a scalar. */
   readonly shape: Shape;
+  /** The type of its elements. */
   readonly dtype: D;
   /** Number of elements. */
   readonly size: number;
@@ -118,10 +120,12 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
     this.source.storage.release();
   }
 
+  /** Has {@link Tensor.dispose} been called? */
   get isDisposed(): boolean {
     return this.disposed;
   }
 
+  /** Frees the memory, at the end of a block with `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

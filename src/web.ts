@@ -7,6 +7,7 @@ import './platform/indexed-db.ts';
 
 export * from './api.ts';
 export { compileWasm, type SpawnWorker, type WasmSource, type WorkerHandle } from './backend/wasm.ts';
+export type { WorkerEnded, WorkerFailed, WorkerReport, WorkerTask } from './backend/wasm-worker.ts';
 
 /** What setBackend takes where there is no file system. */
 export interface WebBackendOptions {

@@ -1,6 +1,6 @@
 // Two Dense layers trained for 20 steps from given weights: losses, accuracies and weights of Keras after each step.
 import assert from 'node:assert/strict';
-import { layers, sequential, tensor } from '../src/api.ts';
+import { layers, type losses, type optimizers, sequential, tensor } from '../src/api.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { fixture, flat, modelBackends, type Numbers } from './support/fixtures.ts';
@@ -11,8 +11,8 @@ interface Fixture {
   start: number[][];
   cases: {
     name: string;
-    loss: string;
-    optimizer: string;
+    loss: losses.LossName;
+    optimizer: optimizers.OptimizerName;
     losses: number[];
     accuracies: number[];
     absoluteSums: number[][];
@@ -25,7 +25,7 @@ const { x, y, start, cases } = fixture<Fixture>('dense-adam');
 const near = { rtol: 1e-5, atol: 1e-5 };
 const batch = 8;
 
-function build(loss: string, optimizer: string) {
+function build(loss: losses.LossName, optimizer: optimizers.OptimizerName) {
   const model = sequential({
     layers: [
       layers.dense({ units: 16, activation: 'relu', inputShape: [12] }),

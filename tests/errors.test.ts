@@ -57,7 +57,7 @@ describeBackends(
         says('activation', "unknown activation, got 'sofmax'", "did you mean 'softmax'?"),
       );
       assert.throws(
-        () => layers.dense({ units: 3, inputShape: [2], kernelInitializer: 'glorotUnifrm' }),
+        () => layers.dense({ units: 3, inputShape: [2], kernelInitializer: bad('glorotUnifrm') }),
         says('dense', "unknown initializer, got 'glorotUnifrm'", "did you mean 'glorotUniform'?"),
       );
       // Nothing is near: no suggestion.

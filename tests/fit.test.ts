@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {
   add,
   layers,
+  type losses,
   memory,
   optimizers,
   type Sequential,
@@ -202,7 +203,11 @@ describeBackends(
 
     it('weighs classes alike, whether labels are indices or one-hot rows', async () => {
       const { x, y, labels } = clusters(30);
-      const loss = async (kind: string, data: Parameters<Sequential['fit']>[1], options: FitOptions) => {
+      const loss = async (
+        kind: losses.LossName,
+        data: Parameters<Sequential['fit']>[1],
+        options: FitOptions,
+      ) => {
         setSeed(6);
         const model = compiled({ loss: kind });
         const { history } = await model.fit(x, data, { ...options, verbose: 0 });

@@ -1,7 +1,7 @@
 // Initializers: limits and spreads of Keras' formulas, what they share (seeds, names, shapes), and what they refuse.
 import assert from 'node:assert/strict';
 import { initializers, layers, sequential, setSeed } from '../src/api.ts';
-import { fans, getInitializer } from '../src/initializers/initializers.ts';
+import { fans, getInitializer, type InitializerName } from '../src/initializers/initializers.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { fixture, oneBackend, twoBackends } from './support/fixtures.ts';
@@ -32,7 +32,7 @@ describeBackends(
       it(`${name} of ${shape.join('x')}`, () => {
         assert.deepEqual(fans(shape), { fanIn, fanOut });
         setSeed(11);
-        const initializer = getInitializer('test', name);
+        const initializer = getInitializer('test', name as InitializerName);
         // Many weights of the shape, so that the spread can be told.
         const size = shape.reduce((a, b) => a * b, 1);
         const all = new Float32Array(Math.max(1, Math.ceil(40_000 / size)) * size);

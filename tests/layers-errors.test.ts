@@ -136,19 +136,23 @@ describeBackends(
         says('conv2dTranspose', 'bad outputPadding, got 2', 'below the strides [2, 2]'),
       );
       assert.throws(
-        () => layers.conv2d({ filters: 1, kernelSize: 1, kernelRegularizer: 'l3' }),
+        () => layers.conv2d({ filters: 1, kernelSize: 1, kernelRegularizer: bad('l3') }),
         says('conv2d', 'unknown regularizer'),
       );
       assert.throws(
-        () => layers.separableConv1d({ filters: 1, kernelSize: 1, pointwiseConstraint: 'none' }),
+        () => layers.separableConv1d({ filters: 1, kernelSize: 1, pointwiseConstraint: bad('none') }),
         says('separableConv1d', 'unknown constraint'),
       );
     });
 
     it('nothing of what regularizes and limits weights', () => {
-      const penalties = { kernelRegularizer: 'l2', biasRegularizer: 'l1', kernelConstraint: 'nonNeg' };
-      const depthwise = { depthwiseRegularizer: 'l2', depthwiseConstraint: 'nonNeg' };
-      const pointwise = { pointwiseRegularizer: 'l1', pointwiseConstraint: 'unitNorm' };
+      const penalties = {
+        kernelRegularizer: 'l2',
+        biasRegularizer: 'l1',
+        kernelConstraint: 'nonNeg',
+      } as const;
+      const depthwise = { depthwiseRegularizer: 'l2', depthwiseConstraint: 'nonNeg' } as const;
+      const pointwise = { pointwiseRegularizer: 'l1', pointwiseConstraint: 'unitNorm' } as const;
       const made: Layer[] = [
         layers.conv2d({ filters: 2, kernelSize: 3, ...penalties, biasConstraint: 'nonNeg' }),
         layers.conv2dTranspose({ filters: 2, kernelSize: 3, ...penalties, biasConstraint: 'nonNeg' }),

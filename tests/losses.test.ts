@@ -1,7 +1,7 @@
 // Losses against Keras: numbers a sample, their mean and its gradient; and cross entropies that go back to a softmax's logits.
 import assert from 'node:assert/strict';
 import { jit, losses, mean, softmax, tensor, valueAndGrad } from '../src/api.ts';
-import { getLoss, type Loss } from '../src/losses/losses.ts';
+import { getLoss, type Loss, type LossName } from '../src/losses/losses.ts';
 import type { Tensor } from '../src/tensor.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
@@ -149,7 +149,7 @@ describe('names of losses', () => {
       ['logcosh', 'logCosh'],
       ['Huber', 'huber'],
     ]) {
-      assert.equal(getLoss('test', name!).name, meant);
+      assert.equal(getLoss('test', name as LossName).name, meant);
     }
   });
 });

@@ -14,7 +14,7 @@ import {
   tensor,
   valueAndGrad,
 } from '../src/api.ts';
-import { type AnyMetric, getMetric, type Metric } from '../src/metrics/metrics.ts';
+import { type AnyMetric, getMetric, type Metric, type MetricName } from '../src/metrics/metrics.ts';
 import type { Tensor } from '../src/tensor.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
@@ -52,7 +52,7 @@ const activations = fixture<{ weights: Numbers; cases: ActivationCase[] }>('acti
 
 /** The metric by its name, or by its factory where it has arguments. */
 function metricOf(name: string, given: readonly unknown[]): AnyMetric {
-  if (given.length === 0) return getMetric('test', name);
+  if (given.length === 0) return getMetric('test', name as MetricName);
   return (metrics as unknown as Record<string, (...args: readonly unknown[]) => AnyMetric>)[name]!(...given);
 }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { layers, memory, sequential, setSeed, sum, type Tensor, tensor } from '../src/api.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
+import { says } from './support/errors.ts';
 import { oneBackend, twoBackends } from './support/fixtures.ts';
 import { clusters, compiled, inputs, small } from './support/models.ts';
 
@@ -257,6 +258,21 @@ describeBackends(
       );
       assert.equal(model.layers.length, 2);
       model.dispose();
+    });
+
+    it('makes its weights for the shape that its first layer has, or says that it has none', () => {
+      const model = sequential({ layers: [layers.dense({ units: 2, inputShape: [3] })] });
+      model.build();
+      assert.equal(model.countParams(), 8);
+      const open = sequential({ layers: [layers.dense({ units: 2 })] });
+      assert.throws(() => open.build(), says('sequential.build', 'the shape of a sample is not known'));
+      open.build([4]);
+      assert.equal(open.countParams(), 10);
+      // A model's shape is that of its first layer, however deep.
+      const outer = sequential({ layers: [model, layers.dense({ units: 1 })] });
+      outer.build();
+      assert.equal(outer.countParams(), 11);
+      for (const each of [outer, open]) each.dispose();
     });
 
     it('frees everything when it is disposed of', async () => {

@@ -16,6 +16,7 @@ import { getConstraint } from '../src/constraints.ts';
 import { getRegularizer } from '../src/regularizers.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
+import { bad } from './support/errors.ts';
 import { fixture, flat, modelBackends, type Numbers, numbers, oneBackend } from './support/fixtures.ts';
 
 interface Fixture {
@@ -113,15 +114,15 @@ describeBackends(
     });
 
     it('have names as in Keras', () => {
-      for (const name of ['l1', 'L2', 'l1_l2', 'L1L2', 'orthogonal_regularizer', 'orthogonal']) {
+      for (const name of ['l1', 'L2', 'l1_l2', 'L1L2', 'orthogonal_regularizer', 'orthogonal'] as const) {
         assert.equal(typeof getRegularizer('test', name), 'function');
       }
-      for (const name of ['max_norm', 'MaxNorm', 'non_neg', 'unitNorm', 'min_max_norm']) {
+      for (const name of ['max_norm', 'MaxNorm', 'non_neg', 'unitNorm', 'min_max_norm'] as const) {
         assert.equal(typeof getConstraint('test', name), 'function');
       }
-      assert.throws(() => getRegularizer('test', 'l3'), /\[test\].*'l3'/);
+      assert.throws(() => getRegularizer('test', bad('l3')), /\[test\].*'l3'/);
       assert.throws(
-        () => layers.dense({ units: 1, kernelConstraint: 'maximum' }),
+        () => layers.dense({ units: 1, kernelConstraint: bad('maximum') }),
         /\[dense\].*constraint.*'maximum'/,
       );
     });

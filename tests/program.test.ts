@@ -56,6 +56,18 @@ describeFastest('fusion', () => {
     assert.deepEqual(kernelsOf(program).sort(), ['gemm', 'map', 'reduce']);
   });
 
+  it('masks the gradient of relu after max pooling instead of before', () => {
+    const f: Body = (z) => grad((v: Tensor) => ops.sum(ops.square(ops.maxPool2d(ops.relu(v)))))(z!);
+    const program = compiled(f, [2, 6, 6, 3]);
+    const large = 2 * 6 * 6 * 3;
+    const maps = program.nodes.filter(({ kernel }) => kernel === 'map');
+    assert.equal(program.nodes.at(-1)!.kernel, 'poolGrad');
+    assert.deepEqual(
+      maps.filter(({ outputs }) => outputs[0]!.size === large).map((node) => node.micro!.map(({ op }) => op)),
+      [['relu']],
+    );
+  });
+
   it('adds a bias that is made after the product', () => {
     const f: Body = (x, w, b) => {
       const y = ops.matMul(x, w);
@@ -230,6 +242,20 @@ describeBackends(
       }
     });
 
+    it('have the same gradients through relu and max pooling', () => {
+      const values = Array.from({ length: 2 * 7 * 7 * 3 }, (_, i) => ((i * 37) % 23) / 11 - 1);
+      for (const strides of [1, 2]) {
+        scope(() => {
+          const x = ops.tensor(values, [2, 7, 7, 3]);
+          const pooled = (v: Tensor) => ops.maxPool2d(ops.relu(v), { poolSize: 3, strides, padding: 'same' });
+          const gradient = (v: Tensor) => grad((w) => ops.sum(ops.square(pooled(w))))(v);
+          const program = jit(gradient);
+          close(program(x).dataSync(), gradient(x).dataSync(), { rtol: 1e-6, atol: 0 }, `strides ${strides}`);
+          program.dispose();
+        });
+      }
+    });
+
     it('have the same gradients fused and planned', () => {
       for (let seed = 0; seed < 40; seed++) {
         scope(() => {
@@ -248,7 +274,7 @@ describeBackends(
 
 describe('the kernel list', () => {
   it('has an op for every elementwise micro-operation that users can name', () => {
-    const internal = /^(constant|index|random|to(Float|Int|Bool)|select|mulAdd|notBool)|(Int|Bits)$/;
+    const internal = /^(constant|index|random|to(Float|Int|Bool)|select|mulAdd|notBool)|(Int|Bits|Slope)$/;
     const names = Object.keys(micro).filter((name) => !internal.test(name));
     assert.deepEqual(
       names.filter((name) => !(name in ops)),

@@ -7,6 +7,10 @@ export interface PeerInfo {
   readonly name: string;
   readonly version: string;
   readonly threads: number;
+  /** What it is compared with: our addon, or our WebAssembly. Default `'native'`. */
+  readonly family?: 'native' | 'wasm';
+  /** Trainable parameters of its model. */
+  readonly parameters?: number;
   /** `task/variant`, in the order of preference: the first of a task is the peer's usual form. */
   readonly entries: readonly string[];
 }

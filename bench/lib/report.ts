@@ -1,14 +1,15 @@
 // The benchmarks' results: as a table in the terminal, as JSON, and as docs/BENCHMARKS.md.
-import type { Task, Workload } from '../workloads/list.ts';
+import type { Task, Work, Workload } from '../workloads/list.ts';
 import type { Ceilings, Machine } from './machine.ts';
+import type { Size } from './sizes.ts';
 import { type Failure, median, minimum, type Series } from './timing.ts';
 
 /** One task at one number of threads. */
 export interface TaskResult {
   readonly task: Task;
   readonly threads: number;
-  /** The arithmetic alone at the processor's ceiling, in milliseconds. */
-  readonly limitMs: number;
+  /** The work alone at the machine's ceiling, in milliseconds; undefined where none is measured for it. */
+  readonly limitMs: number | undefined;
   readonly series: readonly Series[];
   readonly failures: readonly Failure[];
 }
@@ -32,6 +33,7 @@ export interface Results {
     readonly loadBefore: number;
   };
   readonly workloads: readonly WorkloadResult[];
+  readonly sizes: readonly Size[];
 }
 
 /** Three significant digits. */
@@ -40,6 +42,16 @@ export const digits = (x: number) =>
 
 const ratio = (theirs: readonly number[], ours: readonly number[]) =>
   `${digits(minimum(theirs) / minimum(ours))} (${digits(median(theirs) / median(ours))})`;
+
+const limitName = (work: Work) => (work && 'flops' in work ? 'limit of arithmetic' : 'limit of the memory');
+
+/** The work at the ceiling, in milliseconds. */
+export function limitOf(work: Work, { fma, read, update }: Ceilings): number | undefined {
+  if (work === undefined) return undefined;
+  if ('flops' in work) return work.flops / (fma * 1e6);
+  if ('read' in work) return read && work.read / (read * 1e6);
+  return update && work.updated / (update * 1e6);
+}
 
 /** The rows of a task's table, the header first. */
 export function taskRows({ task, limitMs, series }: TaskResult): string[][] {
@@ -59,13 +71,14 @@ export function taskRows({ task, limitMs, series }: TaskResult): string[][] {
       digits(least),
       digits(median(s.msPerStep)),
       digits((task.samples / least) * 1e3),
-      digits(least / limitMs),
+      limitMs ? digits(least / limitMs) : '',
       ...principals.map((name) =>
         s.beside[name] ? ratio(s.msPerStep, s.beside[name]) : s.name === name ? '1' : '',
       ),
     ];
   });
-  const limit = ['limit of arithmetic', digits(limitMs), '', digits((task.samples / limitMs) * 1e3), '1'];
+  if (!limitMs) return [header, ...rows];
+  const limit = [limitName(task.work), digits(limitMs), '', digits((task.samples / limitMs) * 1e3), '1'];
   return [header, ...rows, [...limit, ...principals.map(() => '')]];
 }
 
@@ -111,33 +124,22 @@ export function notes({ missing, tasks }: WorkloadResult): string[] {
   });
 }
 
+/** Sizes as rows of a table, the header first. */
+export function sizeRows(sizes: readonly Size[]): string[][] {
+  const kilobytes = (bytes: number) => digits(bytes / 1e3);
+  return [
+    ['', 'kB', 'must stay under', 'reached'],
+    ...sizes.map(({ name, bytes, under }) => [
+      name,
+      kilobytes(bytes),
+      under ? kilobytes(under) : '',
+      under ? (bytes < under ? 'yes' : 'no') : '',
+    ]),
+  ];
+}
+
 /** A ceiling in words. */
 export function ceilingText({ threads, fma, read, update, measured }: Ceilings): string {
   const memory = read && update ? `, memory ${digits(read)} GB/s read, ${digits(update)} GB/s updated` : '';
   return `threads: ${threads}, multiply-adds ${digits(fma)} GFLOP/s${memory}${measured ? '' : ' (stated, not measured: no C++ compiler)'}`;
-}
-
-/** docs/BENCHMARKS.md. */
-export function markdown(results: Results): string {
-  const { machine, settings, date } = results;
-  const head = [
-    '# Benchmarks',
-    '',
-    'Written by `npm run bench`; do not edit. Times are milliseconds a step, the least and the median of ' +
-      `${settings.rounds} rounds of about ${settings.roundMs} ms, in one run, one process at a time, ours before each rival. ` +
-      'The columns with ÷ say how many times as long a rival takes as we do, by least times and in parentheses by medians; above 1 we are faster. ' +
-      'The limit is the arithmetic of the matrix products alone at the multiply-add ceiling that was measured in the same run.',
-    '',
-    `${date}, ${machine.processor}, ${machine.processors} processors, ${machine.memoryGiB} GiB, ${machine.platform}, Node ${machine.node}, ` +
-      `${settings.pinned ? 'pinned' : 'not pinned'}. Ceilings:`,
-    '',
-    ...results.ceilings.map((c) => `* ${ceilingText(c)}`),
-  ];
-  const body = results.workloads.flatMap((result) => [
-    '',
-    `## ${result.workload.title}`,
-    ...result.tasks.flatMap((task) => ['', `### ${taskTitle(task)}`, '', markdownTable(taskRows(task))]),
-    ...(notes(result).length > 0 ? ['', ...notes(result).map((note) => `* ${note}`)] : []),
-  ]);
-  return `${[...head, ...body].join('\n')}\n`;
 }

@@ -1,4 +1,4 @@
-// Times the entries of one task in turn: ours, a rival, ours, the next rival, for several rounds.
+// Times the entries of one task in turn: ours, a rival, ours, the next rival, for several rounds. Rivals on WebAssembly meet our own.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Task } from '../workloads/list.ts';
 import type { Peer } from './peer.ts';
@@ -9,6 +9,8 @@ interface Contestant {
   readonly entry: string;
   readonly ours: boolean;
   readonly steps: number;
+  /** What so many steps take, in milliseconds. */
+  readonly roundMs: number;
 }
 
 /** Milliseconds a step of one entry, one number a round. */
@@ -17,6 +19,7 @@ export interface Series {
   readonly version: string;
   readonly variant: string;
   readonly ours: boolean;
+  readonly family: 'native' | 'wasm';
   readonly msPerStep: readonly number[];
   readonly loss?: number;
   /** How our own entries did right before each of these rounds: by name, one number a round. */
@@ -53,8 +56,8 @@ export async function timeTask(
     for (const entry of peer.info.entries) {
       if (!entry.startsWith(`${task.id}/`) || options.skip.includes(entry)) continue;
       try {
-        const steps = await calibrate(peer, entry, options.roundMs);
-        contestants.push({ peer, entry, ours: ours.includes(peer), steps });
+        const calibrated = await calibrate(peer, entry, options.roundMs);
+        contestants.push({ peer, entry, ours: ours.includes(peer), ...calibrated });
       } catch (error) {
         failures.push(failureOf(peer, entry, error));
       }
@@ -67,11 +70,17 @@ export async function timeTask(
   const runs = new Map<Contestant, Timed>(contestants.map((c) => [c, { ms: [], beside: {} }]));
   const failed = new Set<Contestant>();
   for (let round = 0; round < options.rounds; round++) {
-    for (const rival of rivals.length > 0 ? rivals : [undefined]) {
-      if (rival !== undefined && failed.has(rival)) continue;
+    for (const own of principals) {
+      if (!rivals.some((rival) => familyOf(rival) === familyOf(own))) await time(own, runs.get(own)!);
+    }
+    for (const rival of rivals) {
+      if (failed.has(rival) || round >= roundsOf(rival, options)) continue;
       const before: Record<string, number> = {};
-      for (const own of principals) before[own.peer.info.name] = await time(own, runs.get(own)!);
-      if (rival === undefined) continue;
+      for (const own of principals) {
+        if (familyOf(own) === familyOf(rival)) {
+          before[own.peer.info.name] = await time(own, runs.get(own)!);
+        }
+      }
       const timed = runs.get(rival)!;
       try {
         await time(rival, timed);
@@ -96,6 +105,7 @@ export async function timeTask(
       version,
       variant: variantOf(c.entry),
       ours: c.ours,
+      family: familyOf(c),
       msPerStep: ms,
       ...(loss && { loss }),
       beside,
@@ -103,6 +113,13 @@ export async function timeTask(
   });
   return { series, failures };
 }
+
+// What takes seconds a round is not made more exact by all rounds.
+const longestMs = 20_000;
+const roundsOf = ({ roundMs }: Contestant, { rounds }: TimingOptions) =>
+  Math.max(1, Math.min(rounds, Math.floor(longestMs / roundMs)));
+
+const familyOf = ({ peer }: Contestant) => peer.info.family ?? 'native';
 
 interface Timed {
   ms: number[];
@@ -117,13 +134,17 @@ function failureOf(peer: Peer, entry: string, error: unknown): Failure {
 const variantOf = (entry: string) => entry.slice(entry.indexOf('/') + 1);
 
 /** Prepares the entry and finds how many steps fill a round. */
-async function calibrate(peer: Peer, entry: string, roundMs: number): Promise<number> {
+async function calibrate(
+  peer: Peer,
+  entry: string,
+  roundMs: number,
+): Promise<Pick<Contestant, 'steps' | 'roundMs'>> {
   await peer.run(1, entry);
   let asked = 1;
   for (;;) {
     const { ms, steps } = await peer.run(asked, entry);
     const wanted = Math.max(1, Math.round((roundMs * steps) / ms));
-    if (ms >= roundMs / 4 || wanted <= steps) return wanted;
+    if (ms >= roundMs / 4 || wanted <= steps) return { steps: wanted, roundMs: (ms * wanted) / steps };
     asked = Math.min(wanted, 20 * steps);
   }
 }

@@ -13,6 +13,6 @@ export const threads: number;
 export function missing(reason: unknown): never;
 export function need(name: string): Promise<unknown>;
 export function serve(
-  info: { name: string; version: string },
+  info: { name: string; version: string; family?: 'native' | 'wasm'; parameters?: number },
   entries: Record<string, Entry>,
 ): Promise<never>;

@@ -1,18 +1,8 @@
 // Random images, labels and weights for workload 1, kept in memory as the JavaScript peers take them.
+import { generator } from './data.mjs';
 
 export const batch = 32;
 export const batches = 64;
-
-/** A small seeded generator (mulberry32, public domain) of numbers in [0, 1). */
-export function generator(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let z = Math.imul(state ^ (state >>> 15), 1 | state);
-    z = (z + Math.imul(z ^ (z >>> 7), 61 | z)) ^ z;
-    return ((z ^ (z >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** `count` float32 arrays of [rows, 784] in [0, 1). */
 export function inputs(count, rows) {

@@ -84,6 +84,6 @@ const predict = (rows) => async () => {
 
 const manifest = new URL('./node_modules/@jax-js/jax/package.json', import.meta.url);
 await serve(
-  { name: 'jax-js', version: JSON.parse(readFileSync(manifest, 'utf8')).version },
+  { name: 'jax-js', family: 'wasm', version: JSON.parse(readFileSync(manifest, 'utf8')).version },
   { 'train/jitted': train, 'predict1/jitted': predict(1), 'predict1024/jitted': predict(1024) },
 );

@@ -62,7 +62,7 @@ const predict = (backend, rows) => async () => {
 };
 
 await serve(
-  { name: 'TF.js', version: tf.version.tfjs },
+  { name: 'TF.js', family: 'wasm', version: tf.version.tfjs },
   {
     'train/wasm': train('wasm'),
     'train/cpu': train('cpu'),

@@ -1,17 +1,8 @@
 """Workload 1 in PyTorch: MLP 784-128-10, batch 32, Adam; eager, with the fused optimizer, compiled; and prediction."""
 
-from protocol import THREADS, missing, serve
-
-try:
-    import torch
-except ImportError as error:
-    missing(error)
+from torch_training import chosen, serve, torch
 
 from w1_data import BATCHES, BATCH, inputs, labels
-
-torch.set_num_threads(THREADS)
-torch.set_num_interop_threads(1)
-torch.manual_seed(1)
 
 
 def network():
@@ -68,7 +59,7 @@ def predict(batch, traced):
 serve(
     "PyTorch",
     torch.__version__,
-    {
+    chosen({
         "train/eager": train(fused=False),
         "train/fused Adam": train(fused=True),
         "train/compiled": train(fused=True, compiled=True),
@@ -76,5 +67,6 @@ serve(
         "predict1/traced": predict(1, traced=True),
         "predict1024/eager": predict(1024, traced=False),
         "predict1024/traced": predict(1024, traced=True),
-    },
+    }),
+    parameters=sum(weight.numel() for weight in network().parameters()),
 )

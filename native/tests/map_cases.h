@@ -159,6 +159,8 @@ inline double Bound(Micro micro) {
     case Micro::k_rsqrt:
       return 2;
     case Micro::k_erfinv:
+    case Micro::k_gelu:
+    case Micro::k_geluSlope:
       return 16;  // 1e-6
     case Micro::k_pow:
     case Micro::k_mod:

@@ -2,7 +2,9 @@
 
 /** The message that starts a worker. */
 export interface WorkerTask {
+  /** What it instantiates. */
   readonly module: WebAssembly.Module;
+  /** The memory that all workers share. */
   readonly memory: WebAssembly.Memory;
   /** Upper end of the worker's stack. */
   readonly stack: number;
@@ -10,10 +12,24 @@ export interface WorkerTask {
   readonly role: 'coordinator' | 'pool';
 }
 
-/** What a worker says: a run has ended, or it cannot go on (`inStep`: a step is half done). */
-export type WorkerReport =
-  | { readonly kind: 'ended' }
-  | { readonly kind: 'failed'; readonly reason: string; readonly inStep: boolean };
+/** A run has ended. */
+export interface WorkerEnded {
+  /** Tells it apart. */
+  readonly kind: 'ended';
+}
+
+/** A worker cannot go on. */
+export interface WorkerFailed {
+  /** Tells it apart. */
+  readonly kind: 'failed';
+  /** Why. */
+  readonly reason: string;
+  /** Whether a step is half done. */
+  readonly inStep: boolean;
+}
+
+/** What a worker says. */
+export type WorkerReport = WorkerEnded | WorkerFailed;
 
 /**
  * A script for browsers' workers and, given to `new Worker(workerSource, { eval: true })`, for Node's. It takes one

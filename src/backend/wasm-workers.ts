@@ -6,7 +6,9 @@ import { type WorkerReport, type WorkerTask, workerSource } from './wasm-worker.
 
 /** A worker, whatever the platform calls it. */
 export interface WorkerHandle {
+  /** Sends it its task. */
   post(task: WorkerTask): void;
+  /** Ends it at once. */
   terminate(): void;
   /** Whether the worker keeps the process alive; browsers have no such thing. */
   keepAlive(keep: boolean): void;

@@ -73,6 +73,7 @@ export class ModelCheckpoint implements Callback {
     await this.save(logs, control, control.position.epoch);
   }
 
+  /** Saves the model, if it is time to. */
   async onEpochEnd(epoch: number, logs: Logs, control: FitControl): Promise<void> {
     const { epochFreq = 1 } = this.options;
     if (this.everySteps !== undefined || (epoch + 1) % epochFreq !== 0) return;
@@ -151,6 +152,7 @@ export class BackupAndRestore implements Callback {
     this.deletes = deleteCheckpoint;
   }
 
+  /** Goes on from the backup, if there is one. */
   async onTrainBegin(control: FitControl): Promise<void> {
     this.savedAt = -1;
     const { store, name } = storeOf('backupAndRestore', this.path);
@@ -168,10 +170,12 @@ export class BackupAndRestore implements Callback {
     await this.save(control);
   }
 
+  /** Writes the backup. */
   async onEpochEnd(_epoch: number, _logs: Logs, control: FitControl): Promise<void> {
     await this.save(control);
   }
 
+  /** Removes the backup, unless the fit was stopped by its signal. */
   async onTrainEnd(_logs: Logs, { aborted }: FitControl): Promise<void> {
     if (!this.deletes || aborted) return;
     const { store, name } = storeOf('backupAndRestore', this.path);

@@ -18,6 +18,7 @@ export class LearningRateScheduler implements Callback {
     this.schedule = schedule;
   }
 
+  /** Sets the rate of the epoch. */
   onEpochBegin(epoch: number, control: FitControl): void {
     const rate = this.schedule(epoch, control.learningRate);
     if (typeof rate !== 'number') {
@@ -79,12 +80,14 @@ export class ReduceLROnPlateau implements Callback {
     this.options = { factor, patience, cooldown, minLR };
   }
 
+  /** Forgets what it saw in a former fit. */
   onTrainBegin(): void {
     this.best = undefined;
     this.waited = 0;
     this.cooling = 0;
   }
 
+  /** Lowers the rate, if it is time to. */
   onEpochEnd(_epoch: number, logs: Logs, control: FitControl): void {
     const { factor, patience, cooldown, minLR } = this.options;
     const value = this.monitor.valueIn(logs);

@@ -31,12 +31,14 @@ export class CSVLogger implements Callback {
     this.options = { filename, separator, append };
   }
 
+  /** Begins the file, or finds its end. */
   async onTrainBegin(): Promise<void> {
     const { store, name } = storeOf('csvLogger', this.options.filename);
     this.begun = this.options.append && (await store.has(name));
     this.columns = undefined;
   }
 
+  /** Writes a row. */
   async onEpochEnd(epoch: number, logs: Logs): Promise<void> {
     const { separator, filename } = this.options;
     const { store, name } = storeOf('csvLogger', filename);
@@ -77,6 +79,7 @@ export class TerminateOnNaN implements Callback {
   /** The step, from 0, of the epoch at which it ended the fit. */
   stoppedStep: number | undefined;
 
+  /** Forgets what it saw in a former fit. */
   onTrainBegin(): void {
     this.stoppedStep = undefined;
   }

@@ -89,6 +89,7 @@ export class DatasetIterator<T> implements AsyncIterableIterator<T, void, undefi
   private readonly pass: Pass;
   private readonly flow: Flow<T>;
 
+  /** @internal Made by data sets. */
   constructor(open: Open<T>, pass: Pass) {
     this.pass = pass;
     this.flow = open(pass);
@@ -116,6 +117,7 @@ export class DatasetIterator<T> implements AsyncIterableIterator<T, void, undefi
     return { done: true, value: undefined };
   }
 
+  /** It walks itself. */
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -140,12 +142,14 @@ export class Dataset<T> implements AsyncIterable<T> {
   readonly open: Open<T>;
   private passes = 0;
 
+  /** @internal Made by the functions of `data`, and by operators. */
   constructor(open: Open<T>, facts: DatasetFacts = {}) {
     this.open = open;
     this.size = facts.size;
     this.batched = facts.batched ?? false;
   }
 
+  /** A new pass, as `for await` takes it. */
   [Symbol.asyncIterator](): DatasetIterator<T> {
     return this.iterate();
   }

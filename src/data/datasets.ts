@@ -15,7 +15,9 @@ export interface LabeledSamples {
 
 /** What {@link mnist} gives. */
 export interface MnistDataset {
+  /** 60,000 images to learn from. */
   readonly train: LabeledSamples;
+  /** 10,000 images to be judged by. */
   readonly test: LabeledSamples;
   /** `'mnist'`, or `'generated'` where the real images could not be had. */
   readonly source: 'mnist' | 'generated';

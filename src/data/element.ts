@@ -7,7 +7,9 @@ import { Tensor } from '../tensor.ts';
 
 /** An array in JavaScript's memory: what data sets hold, batch and hand to models. A plain object, so that it crosses to worker threads. */
 export interface NdArray {
+  /** The type of its elements. */
   readonly dtype: DType;
+  /** Its dimensions, the slowest first. */
   readonly shape: readonly number[];
   /** Row-major; `Float32Array` for float32, `Int32Array` for int32, `Uint8Array` for uint8 and bool. */
   readonly data: Float32Array | Int32Array | Uint8Array;
@@ -16,7 +18,8 @@ export interface NdArray {
 /** Numbers in nested arrays of one length each. */
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];
 
-type BatchedPart<T> = T extends number | boolean | NumericArray | NdArray | Tensor
+/** What a part of an element becomes in a batch. */
+export type BatchedPart<T> = T extends number | boolean | NumericArray | NdArray | Tensor
   ? NdArray
   : T extends string
     ? string[]

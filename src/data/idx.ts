@@ -4,11 +4,17 @@ import { describe, NablaError } from '../errors.ts';
 
 /** The typed array each IDX element type is read into. */
 export interface IdxTypedArrays {
+  /** Bytes from 0 to 255. */
   uint8: Uint8Array;
+  /** Bytes from -128 to 127. */
   int8: Int8Array;
+  /** Two bytes an element. */
   int16: Int16Array;
+  /** Four bytes an element. */
   int32: Int32Array;
+  /** Four bytes an element. */
   float32: Float32Array;
+  /** Eight bytes an element. */
   float64: Float64Array;
 }
 
@@ -17,7 +23,14 @@ export type IdxType = keyof IdxTypedArrays;
 
 /** An array as an IDX file holds it: row-major, in this machine's byte order. */
 export type IdxArray = {
-  [T in IdxType]: { readonly dtype: T; readonly shape: readonly number[]; readonly data: IdxTypedArrays[T] };
+  [T in IdxType]: {
+    /** The element type. */
+    readonly dtype: T;
+    /** The dimensions, the slowest first. */
+    readonly shape: readonly number[];
+    /** The elements, row-major. */
+    readonly data: IdxTypedArrays[T];
+  };
 }[IdxType];
 
 /** Most dimensions an array may have, as everywhere in the library. */

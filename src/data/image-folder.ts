@@ -42,6 +42,7 @@ export class ImageFolder<T> extends Dataset<T> {
   /** The images' files, by class and name. */
   readonly files: readonly string[];
 
+  /** @internal Made by `data.imageFolder`. */
   constructor(open: Open<T>, classNames: readonly string[], files: readonly string[]) {
     super(open, { size: files.length });
     this.classNames = classNames;

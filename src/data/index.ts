@@ -13,17 +13,19 @@ export {
   type ShuffleOptions,
   type WindowOptions,
 } from './dataset.ts';
-export type { Batched, NdArray, NestedNumbers } from './element.ts';
+export type { Batched, BatchedPart, NdArray, NestedNumbers } from './element.ts';
 export { idx } from './idx-rows.ts';
 export type { ParallelMapOptions } from './parallel.ts';
 export type { ElementInfo } from './pass.ts';
 export {
+  type ElementOf,
   fromArray,
   fromAsyncIterator,
   fromGenerator,
   fromTensorSlices,
   fromTensors,
   type Row,
+  type Rows,
   range,
   type Slices,
   zip,

@@ -18,7 +18,7 @@ import {
   readChecked,
 } from './mnist-files.ts';
 
-/** Options of {@link loadMnist}; all may be left out. */
+/** Options of `datasets.mnist`; all may be left out. */
 export interface MnistOptions {
   /** Folder that holds the four files, or a folder `mnist` that does; looked into first. */
   readonly dir?: string;

@@ -23,6 +23,7 @@ export interface SamplesOptions {
 export class Samples implements Disposable {
   /** The numbers as they are stored. */
   readonly tensor: Tensor;
+  /** How rows are presented. */
   readonly options: Readonly<SamplesOptions>;
   /** Shape of all samples as a model sees them. */
   readonly shape: Shape;
@@ -85,6 +86,7 @@ export class Samples implements Disposable {
     this.tensor.dispose();
   }
 
+  /** Frees the memory, at the end of a block with `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -13,7 +13,8 @@ export type Slices = Tensor | Samples | NdArray | NumericArray | readonly Nested
 /** What a row of them is. */
 export type Row = number | NdArray;
 
-type Rows<T> = T extends Tensor | Samples | NdArray | NumericArray | readonly (number | boolean)[]
+/** What the rows of arrays, tuples and objects of arrays are. */
+export type Rows<T> = T extends Tensor | Samples | NdArray | NumericArray | readonly (number | boolean)[]
   ? Row
   : { -readonly [K in keyof T]: Row };
 
@@ -109,6 +110,8 @@ export function fromTensors<const T>(element: T): Dataset<T> {
  *
  * @example data.fromArray([{ text: 'good', label: 1 }, { text: 'bad', label: 0 }])
  */
+export function fromArray<T extends readonly [unknown, ...unknown[]]>(items: readonly T[]): Dataset<T>;
+export function fromArray<T>(items: readonly T[]): Dataset<T>;
 export function fromArray<T>(items: readonly T[]): Dataset<T> {
   if (Array.isArray(items)) return new Dataset(listed(items), { size: items.length });
   throw new NablaError('data.fromArray', `got ${describe(items)}, expected an array of elements`);
@@ -180,12 +183,13 @@ function iterableOf<T>(where: string, source: unknown): Iterable<T> | AsyncItera
   throw new NablaError(where, `got ${describe(source)}, expected something to iterate over`);
 }
 
-type ElementOf<D> = D extends Dataset<infer T> ? T : never;
+/** What the elements of a data set are. */
+export type ElementOf<D> = D extends Dataset<infer T> ? T : never;
 
 /**
  * Elements of several data sets side by side, until the shortest ends: of a tuple of sets tuples, of an object of sets objects.
  *
- * @example data.zip([images, labels]) // elements [image, label]
+ * @example data.zip([data.range(3), data.fromArray(['a', 'b', 'c'])]) // elements [0, 'a'] and so on
  */
 export function zip<const D extends readonly Dataset<unknown>[] | Readonly<Record<string, Dataset<unknown>>>>(
   sets: D,

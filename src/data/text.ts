@@ -10,7 +10,14 @@ export type Chunks = Iterable<string | Uint8Array> | AsyncIterable<string | Uint
  * Where text or bytes come from: the path or the address of a file (`.gz` is unpacked in Node.js), `{ text }`, or a function that opens a stream of
  * pieces for each pass.
  */
-export type ByteSource = string | URL | { readonly text: string } | (() => Chunks | Promise<Chunks>);
+export type ByteSource =
+  | string
+  | URL
+  | {
+      /** The text itself. */
+      readonly text: string;
+    }
+  | (() => Chunks | Promise<Chunks>);
 
 const platform: { openFile: ((path: string | URL) => Chunks) | undefined } = { openFile: undefined };
 

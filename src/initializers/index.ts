@@ -1,6 +1,7 @@
 // The public names of the initializers.
 export {
   constant,
+  type Fans,
   fans,
   glorotNormal,
   glorotUniform,

@@ -1,6 +1,6 @@
 // Initial values of weights: zeros, ones, constant, and the random families scaled by fan-in and fan-out.
 import { NablaError } from '../errors.ts';
-import { resolveName } from '../names.ts';
+import { resolveName, type Spelled } from '../names.ts';
 import { mul } from '../ops/arithmetic.ts';
 import { eye, fill, tensor } from '../ops/creation.ts';
 import { randomNormal, randomUniform, truncatedNormal } from '../ops/random.ts';
@@ -11,11 +11,15 @@ import type { Tensor } from '../tensor.ts';
 /** Makes the first values of a weight of the given shape. */
 export type Initializer = (shape: Shape) => Tensor<'float32'>;
 
-/** Names of initializers, in camelCase; Keras' snake_case is accepted too. */
-export type InitializerName = keyof typeof factories;
+/**
+ * Names of initializers: in camelCase, and in Keras' two spellings.
+ *
+ * @useDeclaredType
+ */
+export type InitializerName = Spelled<keyof typeof factories>;
 
 /** An initializer, or the name of one with its defaults. */
-export type InitializerLike = InitializerName | Initializer | (string & {});
+export type InitializerLike = InitializerName | Initializer;
 
 /** Options of {@link varianceScaling}. */
 export interface VarianceScalingOptions {
@@ -27,8 +31,16 @@ export interface VarianceScalingOptions {
   distribution?: 'truncatedNormal' | 'untruncatedNormal' | 'uniform';
 }
 
+/** What {@link fans} gives. */
+export interface Fans {
+  /** Inputs of one output. */
+  readonly fanIn: number;
+  /** Outputs of one input. */
+  readonly fanOut: number;
+}
+
 /** Inputs and outputs of a weight: matrices are `[in, out]`, convolutions `[...kernel, in, out]`. */
-export function fans(shape: Shape): { fanIn: number; fanOut: number } {
+export function fans(shape: Shape): Fans {
   if (shape.length < 2) return { fanIn: shape[0] ?? 1, fanOut: shape[0] ?? 1 };
   const field = sizeOf(shape.slice(0, -2));
   return { fanIn: field * shape.at(-2)!, fanOut: field * shape.at(-1)! };

@@ -8,7 +8,13 @@ import { scope, Tensor } from '../tensor.ts';
 export type AdaptNumbers = Tensor | TensorData | NdArray;
 
 /** A batch; of a tuple or an object the part that is the input: the first, or `x`. */
-export type AdaptBatch = AdaptNumbers | readonly [AdaptNumbers, ...unknown[]] | { readonly x: AdaptNumbers };
+export type AdaptBatch =
+  | AdaptNumbers
+  | readonly [AdaptNumbers, ...unknown[]]
+  | {
+      /** What is learned from. */
+      readonly x: AdaptNumbers;
+    };
 
 /** What `adapt` takes at once: a tensor, numbers in arrays, or a list of batches that are tensors. */
 export type AdaptData = AdaptNumbers | Iterable<Tensor>;

@@ -21,14 +21,17 @@ function checkNumber(where_: string, name: string, value: unknown): void {
 /** The base of layers that apply a function to every number. */
 abstract class Elementwise extends Layer {
   override readonly supportsMasking = true;
+  /** The shape of one output sample, that of the input; throws where the input does not fit. */
   override computeOutputShape(inputShape: Shape): number[] {
     return [...inputShape];
   }
 
+  /** The function, of the batch as float32. */
   protected override call(x: Tensor): Tensor {
     return this.activate(cast(x, 'float32'));
   }
 
+  /** The function itself, of float32 numbers. */
   protected abstract activate(x: Tensor): Tensor;
 }
 

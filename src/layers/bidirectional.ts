@@ -17,7 +17,8 @@ const merges = {
   ave: (a: Tensor, b: Tensor) => mul(add(a, b), 0.5),
 };
 
-type AnyRecurrent = Recurrent<SequenceOptions, Nested<Tensor>>;
+/** A recurrent layer of any kind. */
+export type AnyRecurrent = Recurrent<SequenceOptions, Nested<Tensor>>;
 
 /** Options of {@link bidirectional}. */
 export interface BidirectionalOptions extends LayerOptions {

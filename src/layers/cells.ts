@@ -33,6 +33,7 @@ import {
 
 /** How a cell is called at a step. */
 export interface StepContext {
+  /** True while fitting. */
   readonly training: boolean;
   /** What a cell keeps from the first step of a sequence to its last, such as what dropout leaves. */
   readonly kept: Map<string, Tensor>;
@@ -49,11 +50,12 @@ export interface StepContext {
  *   stateShapes() {
  *     return [[8]];
  *   }
- *   override build([features]) {
- *     this.kernel = this.addWeight({ name: 'kernel', shape: [features, 8], initializer: 'glorotUniform' });
+ *   private kernel!: Tensor;
+ *   override build([features]: number[]) {
+ *     this.kernel = this.addWeight({ name: 'kernel', shape: [features!, 8], initializer: 'glorotUniform' });
  *   }
- *   step(x, [h]) {
- *     const output = tanh(add(matMul(x, this.kernel), mul(h, 0.9)));
+ *   step(x: Tensor, [h]: Tensor[]) {
+ *     const output = tanh(add(matMul(x, this.kernel), mul(h!, 0.9)));
  *     return { output, states: [output] };
  *   }
  * }
@@ -276,7 +278,7 @@ export class StackedRNNCells extends RecurrentCell {
     return { output, states: next };
   }
 
-  /** Cell by cell, each over the whole sequence: the same numbers, and the kernel serves those that it knows. */
+  /** @internal Cell by cell, each over the whole sequence: the same numbers, and the kernel serves those that it knows. */
   override sequence(run: SequenceRun): SequenceResult {
     let { x } = run;
     const next: Tensor[] = [];

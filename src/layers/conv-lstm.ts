@@ -16,7 +16,7 @@ import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { checkCount, checkSample } from './conv.ts';
-import type { WithState } from './recurrent.ts';
+import type { SequenceOutput } from './recurrent.ts';
 import { Recurrent, type SequenceOptions } from './recurrent-base.ts';
 import { runSteps, type SequenceResult, type SequenceRun, type StepResult } from './recurrent-steps.ts';
 import { checkRates } from './recurrent-units.ts';
@@ -153,7 +153,7 @@ export class ConvLSTM<R extends Nested<Tensor> = Tensor> extends Recurrent<ConvL
     });
   }
 
-  /** One convolution serves the inputs of all steps; those of the states follow one another, each in the program. */
+  /** @internal One convolution serves the inputs of all steps; those of the states follow one another, each in the program. */
   protected override run(run: SequenceRun): SequenceResult {
     const { dropout = 0, recurrentDropout = 0 } = run.training ? this.options : {};
     const [batch, time, ...sample] = run.x.shape as [number, number, ...number[]];
@@ -191,9 +191,9 @@ export class ConvLSTM<R extends Nested<Tensor> = Tensor> extends Recurrent<ConvL
  *
  * @example layers.convLSTM1d({ filters: 8, kernelSize: 3, padding: 'same' })
  */
-export function convLSTM1d(options: ConvLSTMOptions & WithState): ConvLSTM<Tensor[]>;
-export function convLSTM1d(options: ConvLSTMOptions): ConvLSTM;
-export function convLSTM1d(options: ConvLSTMOptions): ConvLSTM<Nested<Tensor>> {
+export function convLSTM1d<S extends boolean = false>(
+  options: ConvLSTMOptions & { returnState?: S },
+): ConvLSTM<SequenceOutput<S, [output: Tensor, h: Tensor, c: Tensor]>> {
   return new ConvLSTM(1, options);
 }
 
@@ -202,9 +202,9 @@ export function convLSTM1d(options: ConvLSTMOptions): ConvLSTM<Nested<Tensor>> {
  *
  * @example layers.convLSTM2d({ filters: 16, kernelSize: 3, padding: 'same', returnSequences: true, inputShape: [10, 32, 32, 1] })
  */
-export function convLSTM2d(options: ConvLSTMOptions & WithState): ConvLSTM<Tensor[]>;
-export function convLSTM2d(options: ConvLSTMOptions): ConvLSTM;
-export function convLSTM2d(options: ConvLSTMOptions): ConvLSTM<Nested<Tensor>> {
+export function convLSTM2d<S extends boolean = false>(
+  options: ConvLSTMOptions & { returnState?: S },
+): ConvLSTM<SequenceOutput<S, [output: Tensor, h: Tensor, c: Tensor]>> {
   return new ConvLSTM(2, options);
 }
 
@@ -213,8 +213,8 @@ export function convLSTM2d(options: ConvLSTMOptions): ConvLSTM<Nested<Tensor>> {
  *
  * @example layers.convLSTM3d({ filters: 4, kernelSize: 3 })
  */
-export function convLSTM3d(options: ConvLSTMOptions & WithState): ConvLSTM<Tensor[]>;
-export function convLSTM3d(options: ConvLSTMOptions): ConvLSTM;
-export function convLSTM3d(options: ConvLSTMOptions): ConvLSTM<Nested<Tensor>> {
+export function convLSTM3d<S extends boolean = false>(
+  options: ConvLSTMOptions & { returnState?: S },
+): ConvLSTM<SequenceOutput<S, [output: Tensor, h: Tensor, c: Tensor]>> {
   return new ConvLSTM(3, options);
 }

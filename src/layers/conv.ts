@@ -100,10 +100,15 @@ export function checkSample(where: string, sample: Shape, rank: number): void {
 /** What convolutions of any kind share: a window over the input, a bias, an activation. */
 export abstract class WindowLayer extends Layer {
   readonly kind: string;
+  /** Spatial dimensions: 1, 2 or 3. */
   protected readonly rank: number;
+  /** Size of the window in each of them. */
   protected readonly kernelSize: readonly number[];
+  /** Step of the window in each. */
   protected readonly strides: readonly number[];
+  /** Distance of the window's elements in each. */
   protected readonly dilation: readonly number[];
+  /** What lies around the input. */
   protected readonly padding: Padding;
   private readonly common: WindowOptions;
   private bias: Variable<'float32'> | undefined;
@@ -134,7 +139,7 @@ export abstract class WindowLayer extends Layer {
     if (constraint !== undefined) getConstraint(this.name, constraint);
   }
 
-  /** Options of the op. */
+  /** @internal Options of the op. */
   protected get window() {
     return { strides: this.strides, padding: this.padding, dilationRate: this.dilation };
   }
@@ -154,6 +159,7 @@ export abstract class WindowLayer extends Layer {
     }
   }
 
+  /** Makes the bias, unless the options say that there is none. */
   protected buildBias(channels: number): void {
     const { useBias = true, biasInitializer = 'zeros' } = this.common;
     if (!useBias) return;

@@ -83,6 +83,7 @@ export function reshape(options: ReshapeOptions): Reshape {
 
 /** Options of {@link activation}. */
 export interface ActivationOptions extends LayerOptions {
+  /** The function, or its name. */
   activation: ActivationLike;
 }
 

@@ -40,7 +40,9 @@ export interface AttentionLayerOptions extends AdditiveAttentionOptions {
 /** Attention of queries to values by the likeness of keys, without projections. */
 abstract class PlainAttention extends Layer {
   override readonly supportsMasking = true;
+  /** Share of the attention weights that is dropped while fitting. */
   protected readonly dropout: number;
+  /** Whether a position sees itself and those before it only. */
   protected readonly causal: boolean;
 
   constructor(options: AdditiveAttentionOptions) {

@@ -34,7 +34,12 @@ export {
   type MultiHeadAttentionOptions,
   multiHeadAttention,
 } from './attention.ts';
-export { Bidirectional, type BidirectionalOptions, bidirectional } from './bidirectional.ts';
+export {
+  type AnyRecurrent,
+  Bidirectional,
+  type BidirectionalOptions,
+  bidirectional,
+} from './bidirectional.ts';
 export {
   CategoryEncoding,
   type CategoryEncodingOptions,
@@ -257,6 +262,7 @@ export {
   LSTM,
   type LSTMOptions,
   lstm,
+  type SequenceOutput,
   SimpleRNN,
   type SimpleRNNOptions,
   simpleRNN,

@@ -26,8 +26,6 @@ export interface LayerOptions {
   activityRegularizer?: RegularizerLike;
 }
 
-type Applicable = Tensor | SymbolicTensor;
-
 const isTensor = (value: unknown) => value instanceof Tensor;
 const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
 
@@ -54,9 +52,13 @@ export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => vo
 
 /** What a weight is made from. */
 export interface WeightSpec {
+  /** Its name within the layer, `kernel`. */
   readonly name: string;
+  /** Its shape. */
   readonly shape: Shape;
+  /** What its first values are made by. */
   readonly initializer: InitializerLike;
+  /** Whether optimizers change it. Default true. */
   readonly trainable?: boolean;
   /** What the weight adds to the loss. */
   readonly regularizer?: RegularizerLike | undefined;
@@ -118,6 +120,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     return this.isTrainable;
   }
 
+  /** Sets it for the layers that this one is made of, too. */
   set trainable(value: boolean) {
     this.isTrainable = value;
     for (const part of this.parts) part.trainable = value;
@@ -207,7 +210,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
    */
   apply(x: Nested<Tensor>, context?: Partial<CallContext>): O;
   apply(x: Nested<SymbolicTensor>): SymbolicOf<O>;
-  apply(x: Nested<Applicable>, context: Partial<CallContext> = {}): O | SymbolicOf<O> {
+  apply(x: Nested<Tensor | SymbolicTensor>, context: Partial<CallContext> = {}): O | SymbolicOf<O> {
     const inputs = this.inputsIn(x);
     if (inputs.length > 0 && inputs.every((input) => input instanceof SymbolicTensor)) {
       return this.describe(inputs);
@@ -260,7 +263,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   }
 
   /** What it is applied to, in the order of its inputs; layers that know their inputs by name override it. */
-  protected inputsIn<T extends Applicable>(x: Nested<T>): readonly T[] {
+  protected inputsIn<T extends Tensor | SymbolicTensor>(x: Nested<T>): readonly T[] {
     if (!isRecord(x)) return Array.isArray(x) ? x : [x as T];
     throw new NablaError(
       this.name,

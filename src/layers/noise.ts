@@ -18,6 +18,7 @@ function checkRate(name: string, rate: unknown): void {
 /** The base of layers that change nothing but numbers, and those only while fitting. */
 abstract class Noise extends Layer {
   override readonly supportsMasking = true;
+  /** The shape of one output sample, that of the input; throws where the input does not fit. */
   override computeOutputShape(inputShape: Shape): number[] {
     return [...inputShape];
   }
@@ -26,6 +27,7 @@ abstract class Noise extends Layer {
     return training ? this.disturb(cast(x, 'float32')) : x;
   }
 
+  /** What becomes of a float32 batch in training. */
   protected abstract disturb(x: Tensor): Tensor;
 }
 

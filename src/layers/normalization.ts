@@ -66,8 +66,11 @@ function sameShapeOf(name: string, inputShape: Shape, builtShape: Shape | undefi
 /** The base of layers with `gamma` and `beta`. */
 abstract class Affine extends Layer {
   override readonly supportsMasking = true;
+  /** What normalised numbers are multiplied by. */
   protected gamma: Variable<'float32'> | undefined;
+  /** What is added to them. */
   protected beta: Variable<'float32'> | undefined;
+  /** Added to the variance. */
   protected readonly epsilon: number;
   private readonly affine: AffineOptions;
 
@@ -88,6 +91,7 @@ abstract class Affine extends Layer {
     if (center) this.beta = this.addWeight({ name: 'beta', shape, initializer: betaInitializer, ...beta });
   }
 
+  /** The shape of one output sample, that of the input; throws where the input does not fit. */
   override computeOutputShape(inputShape: Shape): number[] {
     return sameShapeOf(this.name, inputShape, this.builtShape);
   }

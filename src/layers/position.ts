@@ -166,7 +166,7 @@ export class TokenAndPositionEmbedding extends Layer {
     });
   }
 
-  /** Number of tokens and width of their vectors. */
+  /** @internal Number of tokens and width of their vectors. */
   get sizes(): { readonly vocabularySize: number; readonly embeddingDim: number } {
     return this.options;
   }

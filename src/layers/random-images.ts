@@ -15,11 +15,13 @@ import { type CallContext, Layer, type LayerOptions } from './layer.ts';
 
 /** The base of layers that change images `[height, width, channels]` while fitting and pass them on, as float32, otherwise. */
 export abstract class RandomImages extends Layer {
+  /** The shape of one output sample, that of the input; throws where the input does not fit. */
   override computeOutputShape(sample: Shape): number[] {
     checkSample(this.name, sample, 2);
     return [...sample];
   }
 
+  /** What becomes of a batch of images. */
   protected override call(x: Tensor, { training }: CallContext): Tensor {
     const floats = cast(x, 'float32');
     return training ? this.disturb(floats) : floats;
@@ -149,6 +151,7 @@ export interface RandomColorOptions extends LayerOptions {
 
 /** The base of layers that change the colors of images. */
 abstract class RandomColor extends RandomImages {
+  /** What the numbers of images lie between. */
   protected readonly valueRange: readonly [number, number];
 
   constructor(options: RandomColorOptions) {
@@ -156,6 +159,7 @@ abstract class RandomColor extends RandomImages {
     this.valueRange = options.valueRange ?? [0, 255];
   }
 
+  /** Throws unless it is two numbers that rise. */
   protected checkRange(): void {
     const [low, high] = Array.isArray(this.valueRange) ? this.valueRange : [];
     if (typeof low === 'number' && typeof high === 'number' && low < high) return;
@@ -165,6 +169,7 @@ abstract class RandomColor extends RandomImages {
     );
   }
 
+  /** Brought back into it. */
   protected limited(x: Tensor): Tensor {
     return minimum(maximum(x, this.valueRange[0]), this.valueRange[1]);
   }

@@ -44,6 +44,7 @@ export abstract class Recurrent<
 > extends Layer<R> {
   readonly kind: string;
   override readonly supportsMasking = true;
+  /** What it was made from. */
   readonly options: Readonly<O>;
   // States of a stateful layer, by the size of the batch. They stay the same variables: programs are traced over them.
   private readonly carried = new Map<number, readonly Variable<'float32'>[]>();
@@ -71,7 +72,7 @@ export abstract class Recurrent<
   /** The shape of one sample's output at one step; throws where the input does not fit. */
   protected abstract stepShape(inputShape: Shape): number[];
 
-  /** Computes a batch of sequences. `run.states` is empty where they are 0. */
+  /** @internal Computes a batch of sequences. `run.states` is empty where they are 0. */
   protected abstract run(run: SequenceRun): SequenceResult;
 
   /**

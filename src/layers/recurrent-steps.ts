@@ -46,7 +46,9 @@ export interface SequenceResult {
 
 /** One step: what it gives, and the states after it. */
 export interface StepResult {
+  /** What the cell gives. */
   readonly output: Tensor;
+  /** What it goes on with at the next step. */
   readonly states: readonly Tensor[];
 }
 

@@ -94,8 +94,10 @@ export class GRU<R extends Nested<Tensor> = Tensor> extends OfUnits<GRUOptions, 
   }
 }
 
-/** Options with which a layer gives its states besides its output: an array. */
-export type WithState = { readonly returnState: true };
+/** What a recurrent layer gives: `R`, its output and its states, where it is told to by a literal `returnState: true`, else its output. */
+export type SequenceOutput<S extends boolean, R extends Nested<Tensor> = Tensor[]> = [S] extends [true]
+  ? R
+  : Tensor;
 
 /**
  * A simple recurrent layer: `[time, features]` gives the state after the last step, or after all of them. With `returnState` it gives
@@ -103,9 +105,9 @@ export type WithState = { readonly returnState: true };
  *
  * @example layers.simpleRNN({ units: 32, inputShape: [10, 8] })
  */
-export function simpleRNN(options: SimpleRNNOptions & WithState): SimpleRNN<Tensor[]>;
-export function simpleRNN(options: SimpleRNNOptions): SimpleRNN;
-export function simpleRNN(options: SimpleRNNOptions): SimpleRNN<Nested<Tensor>> {
+export function simpleRNN<S extends boolean = false>(
+  options: SimpleRNNOptions & { returnState?: S },
+): SimpleRNN<SequenceOutput<S, [output: Tensor, h: Tensor]>> {
   return new SimpleRNN(options);
 }
 
@@ -118,9 +120,9 @@ export function simpleRNN(options: SimpleRNNOptions): SimpleRNN<Nested<Tensor>> 
  * const [, h, c] = layers.lstm({ units: 128, returnState: true }).apply(question);
  * layers.lstm({ units: 128, returnSequences: true }).apply(answer, { initialState: [h, c] });
  */
-export function lstm(options: LSTMOptions & WithState): LSTM<Tensor[]>;
-export function lstm(options: LSTMOptions): LSTM;
-export function lstm(options: LSTMOptions): LSTM<Nested<Tensor>> {
+export function lstm<S extends boolean = false>(
+  options: LSTMOptions & { returnState?: S },
+): LSTM<SequenceOutput<S, [output: Tensor, h: Tensor, c: Tensor]>> {
   return new LSTM(options);
 }
 
@@ -130,8 +132,8 @@ export function lstm(options: LSTMOptions): LSTM<Nested<Tensor>> {
  *
  * @example layers.gru({ units: 64, inputShape: [24, 1] })
  */
-export function gru(options: GRUOptions & WithState): GRU<Tensor[]>;
-export function gru(options: GRUOptions): GRU;
-export function gru(options: GRUOptions): GRU<Nested<Tensor>> {
+export function gru<S extends boolean = false>(
+  options: GRUOptions & { returnState?: S },
+): GRU<SequenceOutput<S, [output: Tensor, h: Tensor]>> {
   return new GRU(options);
 }

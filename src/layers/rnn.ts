@@ -4,7 +4,7 @@ import type { Nested } from '../nested.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkCell, type RecurrentCell } from './cells.ts';
-import type { WithState } from './recurrent.ts';
+import type { SequenceOutput } from './recurrent.ts';
 import { Recurrent, type SequenceOptions } from './recurrent-base.ts';
 import type { SequenceResult, SequenceRun } from './recurrent-steps.ts';
 
@@ -64,8 +64,8 @@ export class RNN<R extends Nested<Tensor> = Tensor> extends Recurrent<RNNOptions
  * const cells = [layers.lstmCell({ units: 64 }), layers.lstmCell({ units: 64 })];
  * layers.rnn({ cell: layers.stackedRNNCells({ cells }), returnSequences: true });
  */
-export function rnn(options: RNNOptions & WithState): RNN<Tensor[]>;
-export function rnn(options: RNNOptions): RNN;
-export function rnn(options: RNNOptions): RNN<Nested<Tensor>> {
+export function rnn<S extends boolean = false>(
+  options: RNNOptions & { returnState?: S },
+): RNN<SequenceOutput<S>> {
   return new RNN(options);
 }

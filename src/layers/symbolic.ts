@@ -6,8 +6,11 @@ import type { Layer } from './layer.ts';
 
 /** A layer applied to symbolic tensors: what goes in, and what comes out of it. */
 export interface LayerCall {
+  /** The layer. */
   readonly layer: Layer;
+  /** What it is applied to. */
   readonly inputs: readonly SymbolicTensor[];
+  /** What comes out. */
   readonly outputs: readonly SymbolicTensor[];
 }
 
@@ -37,6 +40,7 @@ export class SymbolicTensor {
     return this.origin?.inputs ?? [];
   }
 
+  /** Its shape in words. */
   toString(): string {
     return `SymbolicTensor(${showShape(this.shape)})`;
   }

@@ -12,7 +12,9 @@ export type LossFunction = (yTrue: Tensor, yPred: Tensor) => Tensor;
 
 /** A loss with its name, as histories and summaries show it. */
 export interface Loss {
+  /** Its name. */
   readonly name: string;
+  /** Labels and predictions give one number a sample. */
   readonly call: LossFunction;
 }
 

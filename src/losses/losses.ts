@@ -1,6 +1,6 @@
 // Losses by name.
 import { NablaError } from '../errors.ts';
-import { resolveName } from '../names.ts';
+import { resolveName, type Spelled } from '../names.ts';
 import {
   binaryCrossentropy,
   categoricalCrossentropy,
@@ -52,18 +52,28 @@ const factories = {
   tripletSemiHard,
 } satisfies Record<string, () => Loss>;
 
-/** Names of losses, in camelCase; Keras' snake_case and short forms are accepted too. */
+/**
+ * Names of losses: in camelCase, in Keras' two spellings, and short forms.
+ *
+ * @useDeclaredType
+ */
 export type LossName =
-  | keyof typeof factories
+  | Spelled<keyof typeof factories | 'kullbackLeiblerDivergence'>
   | 'mse'
+  | 'MSE'
   | 'mae'
+  | 'MAE'
   | 'mape'
+  | 'MAPE'
   | 'msle'
+  | 'MSLE'
   | 'kld'
-  | 'kullbackLeiblerDivergence';
+  | 'KLD'
+  | 'KLDivergence'
+  | 'CTC';
 
 /** A loss, its name, or a function of labels and predictions. */
-export type LossLike = LossName | Loss | LossFunction | (string & {});
+export type LossLike = LossName | Loss | LossFunction;
 
 /** Short and former names of losses, which metrics have too. */
 export const lossAliases = {

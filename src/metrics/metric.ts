@@ -11,7 +11,9 @@ export type MetricFunction = (yTrue: Tensor, yPred: Tensor) => Tensor;
 
 /** A metric with its name, the key of its values in histories: the mean over the samples of an epoch. */
 export interface Metric {
+  /** The key of its values in histories. */
   readonly name: string;
+  /** Labels and predictions give one number a sample. */
   readonly call: MetricFunction;
 }
 
@@ -20,6 +22,7 @@ export interface Metric {
  * and at the end of an epoch, and `result` makes the metric of them.
  */
 export interface StreamingMetric {
+  /** The key of its values in histories. */
   readonly name: string;
   /** What a batch adds to the sums: float32 `[n]`, of one size for all batches. Counts are exact. */
   readonly update: MetricFunction;

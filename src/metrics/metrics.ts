@@ -1,7 +1,7 @@
 // Accuracies, and metrics by name.
 import { describe, NablaError } from '../errors.ts';
 import { lossAliases } from '../losses/losses.ts';
-import { resolveName } from '../names.ts';
+import { resolveName, type Spelled } from '../names.ts';
 import { cast, equal, less, logicalAnd, where } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
 import { argMax, sum } from '../ops/reduce.ts';
@@ -171,11 +171,30 @@ const factories = {
   binaryIoU,
 } satisfies Record<string, () => AnyMetric>;
 
-/** Names of metrics, in camelCase; Keras' snake_case and short forms are accepted too. */
-export type MetricName = keyof typeof factories | 'acc' | 'mse' | 'mae' | 'mape' | 'msle' | 'kld' | 'rmse';
+/**
+ * Names of metrics: in camelCase, in Keras' two spellings, and short forms.
+ *
+ * @useDeclaredType
+ */
+export type MetricName =
+  | Spelled<keyof typeof factories>
+  | 'acc'
+  | 'mse'
+  | 'MSE'
+  | 'mae'
+  | 'MAE'
+  | 'mape'
+  | 'MAPE'
+  | 'msle'
+  | 'MSLE'
+  | 'kld'
+  | 'KLD'
+  | 'KLDivergence'
+  | 'AUC'
+  | 'rmse';
 
 /** A metric, its name, or a function of labels and predictions. */
-export type MetricLike = MetricName | AnyMetric | MetricFunction | (string & {});
+export type MetricLike = MetricName | AnyMetric | MetricFunction;
 
 const aliases = { ...lossAliases, acc: 'accuracy', rmse: 'rootMeanSquaredError' };
 

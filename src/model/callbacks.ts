@@ -36,11 +36,15 @@ export interface Callback {
   readonly everySteps?: number | undefined;
   /** Has fit go on at a loss that is NaN, which it else ends with an error. */
   readonly toleratesNaN?: boolean;
+  /** Before the first epoch. */
   onTrainBegin?(control: FitControl): void | Promise<void>;
+  /** Before each epoch, counted from 0. */
   onEpochBegin?(epoch: number, control: FitControl): void | Promise<void>;
   /** Called for every step in order, some time after it ran: about ten times a second for all steps since. */
   onBatchEnd?(step: number, logs: Logs, control: FitControl): void | Promise<void>;
+  /** After each epoch and its validation, with its losses and metrics. */
   onEpochEnd?(epoch: number, logs: Logs, control: FitControl): void | Promise<void>;
+  /** At the end, with the logs of the last epoch. */
   onTrainEnd?(logs: Logs, control: FitControl): void | Promise<void>;
 }
 
@@ -58,12 +62,20 @@ export interface EarlyStoppingOptions extends MonitorOptions {
   startFromEpoch?: number;
 }
 
+/** The best epoch that {@link EarlyStopping} saw. */
+export interface BestEpoch {
+  /** From 0. */
+  readonly epoch: number;
+  /** What was watched, then. */
+  readonly value: number;
+}
+
 /** Stops when what it watches no longer gets better. */
 export class EarlyStopping implements Callback {
   /** The epoch it stopped at; undefined if it did not. */
   stoppedEpoch: number | undefined;
   /** The best epoch and its value. */
-  best: { epoch: number; value: number } | undefined;
+  best: BestEpoch | undefined;
   private readonly watched: Monitor;
   private readonly options: {
     patience: number;
@@ -87,6 +99,7 @@ export class EarlyStopping implements Callback {
     this.options = { patience, baseline, restoreBestWeights, startFromEpoch };
   }
 
+  /** Forgets what it saw in a former fit. */
   onTrainBegin(): void {
     this.waited = 0;
     this.best = undefined;
@@ -94,6 +107,7 @@ export class EarlyStopping implements Callback {
     this.stoppedEpoch = undefined;
   }
 
+  /** Compares the epoch with the best one so far. */
   onEpochEnd(epoch: number, logs: Logs, control: FitControl): void {
     const { patience, baseline, restoreBestWeights, startFromEpoch } = this.options;
     if (epoch < startFromEpoch) return;
@@ -112,6 +126,7 @@ export class EarlyStopping implements Callback {
     }
   }
 
+  /** Puts the best weights back, where it was told to. */
   onTrainEnd(_logs: Logs, control: FitControl): void {
     if (this.options.restoreBestWeights && this.weights !== undefined) control.setWeights(this.weights);
   }

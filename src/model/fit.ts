@@ -19,7 +19,7 @@ import { warnUnnormalised, watchForNaN } from './watch.ts';
 import { classWeights, sampleWeights } from './weights.ts';
 
 /** Numbers that weigh samples, one a sample. */
-type SampleWeight = Float32Array | readonly number[] | Tensor;
+export type SampleWeight = Float32Array | readonly number[] | Tensor;
 
 /** What fit takes beside samples and labels. */
 export interface FitOptions {
@@ -30,7 +30,7 @@ export interface FitOptions {
   /** Steps an epoch, for data sets: the next epoch goes on where the last one ended. Default: an epoch is a pass. */
   stepsPerEpoch?: number;
   /** Samples and labels that are evaluated after every epoch, or a data set of them. */
-  validationData?: readonly [ModelData, (ModelData | null)?] | Dataset<unknown>;
+  validationData?: readonly [x: ModelData, y: ModelData | null] | Dataset<unknown>;
   /** Steps of the validation over a data set. Default: all. */
   validationSteps?: number;
   /** Share of the samples, taken from the end before shuffling, that is kept for validation. Default 0. */

@@ -10,7 +10,7 @@ import type { Slots } from './slots.ts';
 export type Losses = LossLike | readonly (LossLike | null)[] | Readonly<Record<string, LossLike | null>>;
 
 /** Metrics of one output. */
-type OutputMetrics = MetricLike | readonly MetricLike[] | null;
+export type OutputMetrics = MetricLike | readonly MetricLike[] | null;
 
 /** Metrics: of the only output, or of each, in their order or by their names. */
 export type Metrics = readonly OutputMetrics[] | Readonly<Record<string, OutputMetrics>>;

@@ -13,6 +13,7 @@ export interface DataPosition {
   readonly seed: number;
   /** Number of the pass. */
   readonly iteration: number;
+  /** Batches that were taken from it. */
   readonly batches: number;
 }
 

@@ -344,6 +344,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     for (const weight of this.weights) weight.dispose();
   }
 
+  /** Frees it at the end of a block with `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

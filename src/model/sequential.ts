@@ -1,6 +1,7 @@
 // Sequential: a model whose layers follow one another.
 import { describe, NablaError } from '../errors.ts';
 import { type CallContext, Layer } from '../layers/layer.ts';
+import type { Nested } from '../nested.ts';
 import type { ConfigWriter, Json } from '../saving/config.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -10,6 +11,7 @@ import { nameLayers } from './tracking.ts';
 
 /** What sequential takes. */
 export interface SequentialOptions {
+  /** The layers in their order; more may be added. Default: none. */
   layers?: readonly Layer[];
   /** Default `'sequential'`. */
   name?: string;
@@ -98,6 +100,17 @@ export class Sequential extends Model {
       this.name,
       `expected one input, got ${inputShapes.length}; join them with layers.concatenate()`,
     );
+  }
+
+  /** Makes the weights for samples of this shape. Default: the first layer's `inputShape`. */
+  override build(inputShape: Nested<Shape> | undefined = this.inputShape): void {
+    if (inputShape === undefined) {
+      throw new NablaError(
+        `${this.name}.build`,
+        'the shape of a sample is not known, expected it here or as inputShape of the first layer',
+      );
+    }
+    super.build(inputShape);
   }
 
   protected override buildAll([inputShape]: readonly Shape[]): void {

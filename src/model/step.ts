@@ -35,11 +35,20 @@ export interface UpdateOptions {
   optimizer?: Optimizer;
 }
 
+/** What {@link Step.gradients} gives. */
+export interface LossAndGradients {
+  /** The value of the function, a scalar. */
+  readonly loss: Tensor;
+  /** One for each weight, in their order. */
+  readonly gradients: Tensor[];
+}
+
 /** What a step reports, by name: float32 scalars, or one number a sample. */
 export type StepLogs = Readonly<Record<string, Tensor>>;
 
 /** A batch, put together as the data that fit was given. Integers are float32, but class indices stay as they are. */
 export interface Batch<X extends Nested<Tensor> = Tensor, Y extends Nested<Tensor> = Tensor> {
+  /** The inputs. */
   readonly x: X;
   /** The labels; reading them throws where there are none. */
   readonly y: Y;
@@ -122,7 +131,7 @@ export class Step {
   }
 
   /** The value of a function that gives a scalar, and its gradients by weights, in the order of `of`'s. */
-  gradients(loss: () => Tensor, of: Trained = this.#context.model): { loss: Tensor; gradients: Tensor[] } {
+  gradients(loss: () => Tensor, of: Trained = this.#context.model): LossAndGradients {
     const { where, log } = this.#context;
     // The first time there are no weights yet.
     if (log === undefined) collect(loss);

@@ -26,9 +26,14 @@ interface Algebra<T> {
   tanh(a: T): T;
   sigmoid(a: T): T;
   softplus(a: T): T;
+  /** `a P(X <= a)` for a standard normal X, and its derivative. */
+  gelu(a: T): T;
+  geluSlope(a: T): T;
   /** `a` where `x < limit`, else `b`. */
   below(x: T, limit: number, a: T | number, b: T | number): T;
 }
+
+const normalBelow = (x: Tensor): Tensor => mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5);
 
 const tensors: Algebra<Tensor> = {
   add,
@@ -47,8 +52,25 @@ const tensors: Algebra<Tensor> = {
   tanh,
   sigmoid,
   softplus,
+  gelu: (x) => mul(x, normalBelow(x)),
+  geluSlope: (x) => add(normalBelow(x), mul(x, mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI)))),
   below: (x, limit, a, b) => where(less(x, limit), a, b),
 };
+
+const unaries = [
+  'abs',
+  'neg',
+  'square',
+  'sqrt',
+  'exp',
+  'expm1',
+  'erf',
+  'tanh',
+  'sigmoid',
+  'softplus',
+  'gelu',
+  'geluSlope',
+] as const;
 
 function registers(builder: MapBuilder): Algebra<Register> {
   const on = (value: Register | number) =>
@@ -57,10 +79,7 @@ function registers(builder: MapBuilder): Algebra<Register> {
     (name: 'add' | 'sub' | 'mul' | 'div' | 'minimum' | 'maximum') =>
     (a: Register | number, b: Register | number) =>
       builder.op(name, on(a), on(b));
-  const unary =
-    (name: 'abs' | 'neg' | 'square' | 'sqrt' | 'exp' | 'expm1' | 'erf' | 'tanh' | 'sigmoid' | 'softplus') =>
-    (a: Register) =>
-      builder.op(name, a);
+  const unary = (name: (typeof unaries)[number]) => (a: Register) => builder.op(name, a);
   return {
     add: binary('add'),
     sub: binary('sub'),
@@ -78,6 +97,8 @@ function registers(builder: MapBuilder): Algebra<Register> {
     tanh: unary('tanh'),
     sigmoid: unary('sigmoid'),
     softplus: unary('softplus'),
+    gelu: unary('gelu'),
+    geluSlope: unary('geluSlope'),
     below: (x, limit, a, b) => builder.op('select', builder.op('less', x, on(limit)), on(a), on(b)),
   };
 }
@@ -117,12 +138,8 @@ function slopeTimes(formula: Formula, dy: Tensor, x: Tensor): Tensor {
 
 const geluExact: Formula = {
   name: 'gelu',
-  value: (o, x) => o.mul(o.mul(x, 0.5), o.add(o.erf(o.mul(x, Math.SQRT1_2)), 1)),
-  slope: (o, x) => {
-    const below = o.mul(o.add(o.erf(o.mul(x, Math.SQRT1_2)), 1), 0.5);
-    const density = o.mul(o.exp(o.mul(o.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-    return o.add(below, o.mul(x, density));
-  },
+  value: (o, x) => o.gelu(x),
+  slope: (o, x) => o.geluSlope(x),
 };
 
 const geluRate = Math.sqrt(2 / Math.PI);

@@ -29,10 +29,12 @@ export interface AttentionOptions {
 
 interface Sizes {
   readonly batch: number;
+  /** Heads of queries. */
   readonly heads: number;
   readonly kvHeads: number;
   readonly queries: number;
   readonly keys: number;
+  /** Width of a head's queries and keys. */
   readonly dim: number;
   readonly valueDim: number;
 }
@@ -93,9 +95,11 @@ export function scaledDotProductAttention(
 
 /** Heads of a fused product. */
 export interface FusedHeads {
+  /** Heads of queries. */
   readonly heads: number;
   /** Default `heads`. */
   readonly kvHeads?: number;
+  /** Width of a head's queries and keys. */
   readonly dim: number;
   /** Default `dim`. */
   readonly valueDim?: number;

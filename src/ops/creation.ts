@@ -28,14 +28,11 @@ export type NumericArray =
  *
  * @example tensor([[1, 2], [3, 4]]) // float32 [2, 2]
  */
-export function tensor(data: TensorData): Tensor;
-export function tensor<D extends DType = 'float32'>(
+export function tensor<D extends DType = DType>(
   data: TensorData,
-  shape: Shape | undefined,
-  dtype: D,
-): Tensor<D>;
-export function tensor(data: TensorData, shape?: Shape, dtype?: DType): Tensor;
-export function tensor(data: TensorData, shape?: Shape, dtype?: DType): Tensor {
+  shape?: Shape,
+  dtype?: D,
+): Tensor<NoInfer<D>> {
   const where = 'tensor';
   if (dtype !== undefined && !isDType(dtype))
     throw unknownName(where, 'dtype', dtype, Object.keys(dtypeBytes));
@@ -48,7 +45,7 @@ export function tensor(data: TensorData, shape?: Shape, dtype?: DType): Tensor {
       `the data do not fill the shape, got ${values.length} numbers, expected ${sizeOf(target)} for ${showShape(target)}`,
     );
   }
-  const type = dtype ?? defaultDType(data, values);
+  const type = (dtype ?? defaultDType(data, values)) as D;
   return fromArray(convert(values, type), target, type);
 }
 
@@ -118,7 +115,11 @@ function convert<D extends DType>(values: ArrayLike<number | boolean>, dtype: D)
 }
 
 /** A tensor whose every element is `value`. Default dtype float32. */
-export function fill<D extends DType = 'float32'>(shape: Shape, value: number, dtype?: D): Tensor<D> {
+export function fill<D extends DType = 'float32'>(
+  shape: Shape,
+  value: number,
+  dtype?: D,
+): Tensor<NoInfer<D>> {
   checkShape('fill', shape);
   const type = (dtype ?? 'float32') as D;
   // The number as the dtype holds it.
@@ -131,12 +132,12 @@ export function fill<D extends DType = 'float32'>(shape: Shape, value: number, d
 }
 
 /** Zeros, float32 unless given. */
-export function zeros<D extends DType = 'float32'>(shape: Shape, dtype?: D): Tensor<D> {
+export function zeros<D extends DType = 'float32'>(shape: Shape, dtype?: D): Tensor<NoInfer<D>> {
   return fill(shape, 0, dtype);
 }
 
 /** Ones, float32 unless given. */
-export function ones<D extends DType = 'float32'>(shape: Shape, dtype?: D): Tensor<D> {
+export function ones<D extends DType = 'float32'>(shape: Shape, dtype?: D): Tensor<NoInfer<D>> {
   return fill(shape, 1, dtype);
 }
 
@@ -156,7 +157,7 @@ export function range<D extends DType = 'int32'>(
   stop: number,
   step = 1,
   dtype?: D,
-): Tensor<D> {
+): Tensor<NoInfer<D>> {
   if (step === 0 || !Number.isFinite(step)) {
     throw new NablaError('range', `bad step, got ${step}, expected a finite number other than 0`);
   }

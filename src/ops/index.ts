@@ -102,6 +102,7 @@ export {
 } from './normalize.ts';
 export {
   addN,
+  type ClippedTensors,
   clipByGlobalNorm,
   clipByNorm,
   countNonZero,
@@ -112,6 +113,7 @@ export {
   log2,
   log10,
   logAddExp,
+  type Moments,
   moments,
   nanToNum,
   sinc,
@@ -126,7 +128,7 @@ export {
   maxPool3d,
   type PoolOptions,
 } from './pool.ts';
-export { qr } from './qr.ts';
+export { type QrFactors, qr } from './qr.ts';
 export {
   randomBernoulli,
   randomInt,

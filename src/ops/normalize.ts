@@ -104,6 +104,7 @@ function affine(x: Tensor, scale: Tensor | undefined, offset: Tensor | undefined
 
 /** What {@link batchNormalize} gives. */
 export interface BatchNormalized {
+  /** The batch, normalised. */
   readonly out: Tensor;
   /** Of each channel over the batch; constants to any gradient. */
   readonly mean: Tensor;

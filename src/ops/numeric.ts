@@ -91,11 +91,16 @@ export function clipByNorm(x: Tensor, most: number, axis?: Axis): Tensor {
   return where(tooLong, mul(x, div(most, length)), x);
 }
 
+/** What {@link clipByGlobalNorm} gives. */
+export interface ClippedTensors {
+  /** The tensors, scaled alike. */
+  readonly clipped: Tensor[];
+  /** The norm of all of them together, before. */
+  readonly globalNorm: Tensor;
+}
+
 /** Tensors scaled down together so that the norm of all their numbers is at most `most`; with that norm. */
-export function clipByGlobalNorm(
-  tensors: readonly Tensor[],
-  most: number,
-): { clipped: Tensor[]; globalNorm: Tensor } {
+export function clipByGlobalNorm(tensors: readonly Tensor[], most: number): ClippedTensors {
   if (tensors.length === 0) throw new NablaError('clipByGlobalNorm', 'nothing to clip, got no tensors');
   const globalNorm = sqrt(addN(tensors.map((x) => sumSquares(x))));
   const scale = div(most, maximum(globalNorm, most));
@@ -110,8 +115,16 @@ export function addN(tensors: readonly Tensor[]): Tensor {
   return others.reduce<Tensor>((total, x) => add(total, x), first);
 }
 
+/** What {@link moments} gives. */
+export interface Moments {
+  /** The mean over the axes. */
+  readonly mean: Tensor;
+  /** The population variance over the axes. */
+  readonly variance: Tensor;
+}
+
 /** Mean and population variance over `axis`. */
-export function moments(x: Tensor, axis?: Axis, keepDims = false): { mean: Tensor; variance: Tensor } {
+export function moments(x: Tensor, axis?: Axis, keepDims = false): Moments {
   const centre = mean(x, axis, true);
   return { mean: mean(x, axis, keepDims), variance: mean(square(sub(x, centre)), axis, keepDims) };
 }

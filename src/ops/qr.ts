@@ -34,11 +34,19 @@ function applyReflector(v: Float64Array, a: Float64Array, columns: number, from:
   }
 }
 
+/** What {@link qr} gives. */
+export interface QrFactors {
+  /** Columns that are orthogonal and of norm 1. */
+  readonly q: Tensor<'float32'>;
+  /** An upper triangle. */
+  readonly r: Tensor<'float32'>;
+}
+
 /**
  * `x = q r` with orthonormal columns in `q` and upper triangular `r`: `[..., m, n]` gives `[..., m, k]` and `[..., k, n]`, k the smaller of m and
  * n, or m where `fullMatrices` is true. Signs as LAPACK's. Computed on the host: not inside of jit(), not differentiable.
  */
-export function qr(x: Tensor, fullMatrices = false): { q: Tensor<'float32'>; r: Tensor<'float32'> } {
+export function qr(x: Tensor, fullMatrices = false): QrFactors {
   if (x.rank < 2 || x.dtype !== 'float32') {
     throw new NablaError('qr', `expected float32 matrices [..., m, n], got ${x}; reshape() or cast() it`);
   }

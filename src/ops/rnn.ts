@@ -8,7 +8,11 @@ import { emit, placeName, view } from '../trace.ts';
 import { matMul } from './linalg.ts';
 import { reshape } from './shape.ts';
 
-/** What the units compute; `simpleTanh` and `simpleRelu` are `h' = activation(sum)`. */
+/**
+ * What the units compute; `simpleTanh` and `simpleRelu` are `h' = activation(sum)`.
+ *
+ * @useDeclaredType
+ */
 export type RnnKind = keyof typeof rnnKinds;
 
 /** Sums that a unit takes in at each step, in Keras' order: LSTM input, forget, cell, output; GRU update, reset, candidate. */
@@ -23,6 +27,7 @@ const saved = { simpleTanh: 1, simpleRelu: 1, lstm: 4, gru: 4 } as const satisfi
 
 /** What {@link rnn} takes beside the input and the recurrent matrix. */
 export interface RnnOptions {
+  /** What the units compute. */
   kind: RnnKind;
   /** `[gates * units]`; GRU `[2, 3 * units]`, for the input and for the recurrent product. */
   bias?: Tensor | undefined;

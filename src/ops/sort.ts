@@ -12,7 +12,9 @@ import { expandDims, reshape, slice, transpose } from './shape.ts';
 
 /** Values with the places they came from. */
 export interface Sorted {
+  /** In order along the axis. */
   readonly values: Tensor;
+  /** Where along the axis they were. */
   readonly indices: Tensor<'int32'>;
 }
 

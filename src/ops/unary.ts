@@ -76,21 +76,33 @@ export const expm1 = (x: TensorLike): Tensor => floatOp('expm1', x, (dy, _, y) =
 export const log = (x: TensorLike): Tensor => floatOp('log', x, (dy, v) => div(dy, v));
 /** `log(1 + x)`, accurate near 0. */
 export const log1p = (x: TensorLike): Tensor => floatOp('log1p', x, (dy, v) => div(dy, add(v, 1)));
+/** The sine, of radians. */
 export const sin = (x: TensorLike): Tensor => floatOp('sin', x, (dy, v) => mul(dy, cos(v)));
+/** The cosine, of radians. */
 export const cos = (x: TensorLike): Tensor => floatOp('cos', x, (dy, v) => neg(mul(dy, sin(v))));
+/** The tangent, of radians. */
 export const tan = (x: TensorLike): Tensor => floatOp('tan', x, (dy, _, y) => mul(dy, add(square(y), 1)));
+/** The inverse sine, in radians. */
 export const asin = (x: TensorLike): Tensor =>
   floatOp('asin', x, (dy, v) => mul(dy, rsqrt(sub(1, square(v)))));
+/** The inverse cosine, in radians. */
 export const acos = (x: TensorLike): Tensor =>
   floatOp('acos', x, (dy, v) => neg(mul(dy, rsqrt(sub(1, square(v))))));
+/** The inverse tangent, in radians. */
 export const atan = (x: TensorLike): Tensor => floatOp('atan', x, (dy, v) => div(dy, add(square(v), 1)));
+/** The hyperbolic sine. */
 export const sinh = (x: TensorLike): Tensor => floatOp('sinh', x, (dy, v) => mul(dy, cosh(v)));
+/** The hyperbolic cosine. */
 export const cosh = (x: TensorLike): Tensor => floatOp('cosh', x, (dy, v) => mul(dy, sinh(v)));
+/** The hyperbolic tangent. */
 export const tanh = (x: TensorLike): Tensor => floatOp('tanh', x, (dy, _, y) => mul(dy, sub(1, square(y))));
+/** The inverse hyperbolic sine. */
 export const asinh = (x: TensorLike): Tensor =>
   floatOp('asinh', x, (dy, v) => mul(dy, rsqrt(add(square(v), 1))));
+/** The inverse hyperbolic cosine. */
 export const acosh = (x: TensorLike): Tensor =>
   floatOp('acosh', x, (dy, v) => mul(dy, rsqrt(sub(square(v), 1))));
+/** The inverse hyperbolic tangent. */
 export const atanh = (x: TensorLike): Tensor => floatOp('atanh', x, (dy, v) => div(dy, sub(1, square(v))));
 /** The error function. */
 export const erf = (x: TensorLike): Tensor =>

@@ -1,6 +1,6 @@
 // Optimizers that the update kernel carries out over a flat range of weights, and optimizers by name.
 import { describe, NablaError } from '../errors.ts';
-import { resolveName } from '../names.ts';
+import { resolveName, type Spelled } from '../names.ts';
 import { floatBits } from '../program/graph.ts';
 import { updateFlags, updateKinds } from '../program/kernels.ts';
 import type { Variable } from '../variable.ts';
@@ -259,11 +259,15 @@ const factories = {
   muon,
 } satisfies Record<string, () => Optimizer>;
 
-/** Names of optimizers. */
-export type OptimizerName = keyof typeof factories;
+/**
+ * Names of optimizers: in camelCase, and as Keras' classes are called.
+ *
+ * @useDeclaredType
+ */
+export type OptimizerName = Spelled<keyof typeof factories> | 'AdamW' | 'SGD' | 'RMSprop';
 
 /** An optimizer, or the name of one with its defaults. */
-export type OptimizerLike = OptimizerName | Optimizer | (string & {});
+export type OptimizerLike = OptimizerName | Optimizer;
 
 /** @internal Is it an optimizer that can update weights? */
 export function isOptimizer(value: unknown): value is FlatOptimizer | ComposedOptimizer {

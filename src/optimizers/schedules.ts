@@ -4,6 +4,7 @@ import { recorded } from '../saving/recorded.ts';
 
 /** A learning rate that changes with the steps taken. It is worked out in JavaScript and read by the program: nothing is traced again. */
 export interface Schedule {
+  /** Its name, as summaries show it. */
   readonly name: string;
   /** What it was made from. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -66,6 +67,7 @@ export function piecewiseConstantDecay(options: PiecewiseConstantDecayOptions): 
 
 /** Options of {@link stepDecay}. */
 export interface StepDecayOptions {
+  /** The rate at step 0. */
   initialLearningRate: number;
   /** Steps between two changes. */
   decaySteps: number;
@@ -86,8 +88,11 @@ export function stepDecay(options: StepDecayOptions): Schedule {
 
 /** Options of {@link exponentialDecay} and {@link inverseTimeDecay}. */
 export interface DecayOptions {
+  /** The rate at step 0. */
   initialLearningRate: number;
+  /** Steps of the decay. */
   decaySteps: number;
+  /** What the rate is multiplied by, or divided by, over that many steps. */
   decayRate: number;
   /** Change every `decaySteps` steps only, not smoothly. Default false. */
   staircase?: boolean;
@@ -121,7 +126,9 @@ export function inverseTimeDecay(options: DecayOptions): Schedule {
 
 /** Options of {@link polynomialDecay}. */
 export interface PolynomialDecayOptions {
+  /** The rate at step 0. */
   initialLearningRate: number;
+  /** Steps of the decay. */
   decaySteps: number;
   /** Default 0.0001. */
   endLearningRate?: number;
@@ -175,6 +182,7 @@ export function cosineDecay(options: CosineDecayOptions): Schedule {
 
 /** Options of {@link cosineDecayRestarts}. */
 export interface CosineDecayRestartsOptions {
+  /** The rate at step 0. */
   initialLearningRate: number;
   /** Steps of the first period. */
   firstDecaySteps: number;
@@ -208,6 +216,7 @@ export function cosineDecayRestarts(options: CosineDecayRestartsOptions): Schedu
 export interface OneCycleOptions {
   /** The highest rate. */
   maxLearningRate: number;
+  /** Steps of the whole cycle. */
   totalSteps: number;
   /** Share of the steps that rise. Default 0.3. */
   warmupShare?: number;

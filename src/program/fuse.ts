@@ -10,10 +10,14 @@ import {
   maxMicro,
   micro,
 } from './kernels.ts';
+import { maskBeforePool } from './pool-mask.ts';
 
 /** The graph's nodes, fused, in an order that can run. */
 export function fuse(graph: Graph): Node[] {
-  return fuseMaps(fuseEpilogues(removeDead(graph, graph.nodes), graph), graph);
+  const merged = fuseMaps(fuseEpilogues(removeDead(graph, graph.nodes), graph), graph);
+  const moved = maskBeforePool(merged, kept(graph), countReaders(merged));
+  // What was moved may join the maps where it is now.
+  return moved === merged ? merged : fuseMaps(moved, graph);
 }
 
 /** Values that must be in memory when the program ends. */

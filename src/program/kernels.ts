@@ -115,6 +115,8 @@ export const micro = {
   xorInt: { code: 74, arity: 2, signature: 'ii>i' },
   notBool: { code: 75, arity: 1, signature: 'i>i' },
   toBool: { code: 76, arity: 1, signature: 'i>i' },
+  gelu: { code: 77, arity: 1, signature: 'f>f' },
+  geluSlope: { code: 78, arity: 1, signature: 'f>f' },
 } as const;
 export type MicroName = keyof typeof micro;
 

@@ -66,7 +66,10 @@ export function registerLayer(name: string, layerClass: LayerClass): void {
  * Makes models that use a function of your own savable: an activation, loss, metric, initializer, regularizer or constraint. Call it under the
  * same name before saving and before loading.
  *
- * @example registerFunction('cube', cube); // const cube = (x: Tensor) => x.pow(3); layers.dense({ units: 4, activation: cube })
+ * @example
+ * const cube = (x: Tensor) => x.pow(3);
+ * registerFunction('cube', cube);
+ * layers.dense({ units: 4, activation: cube });
  */
 export function registerFunction(name: string, f: (...args: never[]) => unknown): void {
   checkName('registerFunction', name);

@@ -14,7 +14,9 @@ export type { SafetensorsDType } from './header.ts';
 
 /** A tensor of a safetensors file. */
 export interface SafetensorsTensor {
+  /** The type of its elements, as the format names it. */
   readonly dtype: SafetensorsDType;
+  /** Its dimensions. */
   readonly shape: readonly number[];
   /** Its bytes, little-endian; a view of the file's where there is one. */
   readonly data: Uint8Array;
@@ -24,6 +26,7 @@ export interface SafetensorsTensor {
 export interface Safetensors {
   /** Strings by name, as the writer left them. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** The tensors by name. */
   readonly tensors: ReadonlyMap<string, SafetensorsTensor>;
 }
 
@@ -31,6 +34,7 @@ export interface Safetensors {
 export interface ByteSource {
   /** What messages call it. */
   readonly name: string;
+  /** How many bytes there are. */
   readonly size: number;
   /** The bytes from `begin` up to `end`. */
   read(begin: number, end: number): Promise<Uint8Array>;
@@ -72,8 +76,11 @@ function contents({ metadata, entries }: Header, data: Uint8Array): Safetensors 
 
 /** A tensor to be written: its data are an array of any kind, the bytes of which are taken as they lie in memory. */
 export interface SafetensorsInput {
+  /** The type of its elements, as the format names it. */
   readonly dtype: SafetensorsDType;
+  /** Its dimensions. */
   readonly shape: readonly number[];
+  /** Its elements, in the machine's own form; their bytes are written as they are. */
   readonly data: ArrayBufferView;
 }
 

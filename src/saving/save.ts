@@ -230,6 +230,16 @@ export interface LoadWeightsOptions {
   rename?: (name: string) => string | undefined;
 }
 
+/** A weight that did not fit. */
+export interface MismatchedWeight {
+  /** Its name in the model. */
+  readonly name: string;
+  /** Its shape in the file. */
+  readonly got: readonly number[];
+  /** Its shape in the model. */
+  readonly expected: readonly number[];
+}
+
 /** What loading weights did. */
 export interface WeightReport {
   /** Weights that were loaded. */
@@ -239,7 +249,7 @@ export interface WeightReport {
   /** Tensors of the file that the model does not have. */
   readonly unexpected: readonly string[];
   /** Weights whose shape in the file is another. */
-  readonly mismatched: readonly { name: string; got: readonly number[]; expected: readonly number[] }[];
+  readonly mismatched: readonly MismatchedWeight[];
 }
 
 /** Puts the weights of a file into a model. */

@@ -2,10 +2,16 @@
 import { describe, NablaError } from '../errors.ts';
 import type { ByteSource } from './safetensors.ts';
 
+/** Bytes of a {@link Store} that are being read. */
+export interface OpenedSource extends ByteSource {
+  /** Ends the reading. */
+  close(): Promise<void>;
+}
+
 /** A place that bytes are saved to under names. */
 export interface Store {
   /** Opens what was saved under this name; rejects where there is nothing. */
-  open(name: string): Promise<ByteSource & { close(): Promise<void> }>;
+  open(name: string): Promise<OpenedSource>;
   /** Saves, all or nothing: until it is done, what was there before stays. */
   write(name: string, parts: readonly Uint8Array[]): Promise<void>;
   /** Is anything saved under this name? */

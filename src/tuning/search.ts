@@ -80,7 +80,9 @@ export interface SearchResult<P, M extends Model<Nested<Tensor>>> {
  * @param x samples, or a data set that has its labels; `y` is undefined then
  * @throws NablaError when there is nothing to search, nothing to monitor, or all trials fail
  * @example
- * const { best, model } = await gridSearch(build, { units: [16, 64], rate: [1e-2, 1e-3] }, x, y, { validationSplit: 0.2, epochs: 10 });
+ * const { best, model } = await gridSearch(
+ *   ({ units, rate }) => build(units, rate), { units: [16, 64], rate: [1e-2, 1e-3] }, x, y, { validationSplit: 0.2, epochs: 10 },
+ * );
  */
 export async function gridSearch<P extends object, M extends Model<Nested<Tensor>>>(
   build: (settings: P) => M,
@@ -108,8 +110,8 @@ export async function gridSearch<P extends object, M extends Model<Nested<Tensor
  * @param x samples, or a data set that has its labels; `y` is undefined then
  * @throws NablaError when a setting has nothing to draw from, nothing is monitored, or all trials fail
  * @example
- * const space = { units: { min: 8, max: 128, integer: true }, rate: { min: 1e-4, max: 1e-1, log: true }, activation: ['relu', 'tanh'] };
- * const { best } = await randomSearch(build, space, x, y, { trials: 20, validationSplit: 0.2, epochs: 10 });
+ * const space = { units: { min: 8, max: 128, integer: true }, rate: { min: 1e-4, max: 1e-1, log: true } };
+ * const { best } = await randomSearch(({ units, rate }) => build(units, rate), space, x, y, { trials: 20, validationSplit: 0.2, epochs: 10 });
  */
 export async function randomSearch<P extends object, M extends Model<Nested<Tensor>>>(
   build: (settings: P) => M,

@@ -206,7 +206,7 @@ function presented({ tensor, options }: Samples): Tensor {
  * @example
  * const watch = watchTraining(model, { x: someSamples });
  * await model.fit(x, y, { epochs: 10, callbacks: [watch] });
- * console.table(watch.history.at(-1).outputs);
+ * console.table(watch.history.at(-1)!.outputs);
  */
 export function watchTraining(model: Model<Nested<Tensor>>, options: WatchOptions = {}): TrainingWatch {
   return new TrainingWatch(model, options);

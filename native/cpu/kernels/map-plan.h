@@ -68,6 +68,8 @@ inline int64_t MicroCost(Micro micro) {
     case Micro::k_modInt:
       return 16;
     case Micro::k_atan2:
+    case Micro::k_gelu:
+    case Micro::k_geluSlope:
       return 8;
     case Micro::k_random:
     case Micro::k_randomBits:

@@ -101,6 +101,8 @@ HWY_INLINE VecF Op_sigmoid(VecF x) { return Sigmoid(x); }
 HWY_INLINE VecF Op_softplus(VecF x) { return Softplus(x); }
 HWY_INLINE VecF Op_erf(VecF x) { return Erf(x); }
 HWY_INLINE VecF Op_erfinv(VecF x) { return Erfinv(x); }
+HWY_INLINE VecF Op_gelu(VecF x) { return Gelu(x); }
+HWY_INLINE VecF Op_geluSlope(VecF x) { return GeluSlope(x); }
 HWY_INLINE VecI Op_isNaN(VecF x) { return OneWhere(hn::IsNaN(x)); }
 HWY_INLINE VecI Op_isFinite(VecF x) { return OneWhere(hn::IsFinite(x)); }
 

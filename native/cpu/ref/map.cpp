@@ -80,6 +80,9 @@ int64_t ToInt(double x) {
   return static_cast<int64_t>(x);
 }
 
+// The share of a standard normal distribution that lies below x.
+double NormalBelow(double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; }
+
 // Newton's method on erf from a rational start (Winitzki 2008).
 double Erfinv(double x) {
   if (std::isnan(x) || std::abs(x) > 1) return std::numeric_limits<double>::quiet_NaN();
@@ -185,6 +188,8 @@ Lane Evaluate(Micro micro, const Lane* v, int64_t element, const uint32_t* state
     case Micro::k_xorInt: return FromInt(i ^ j);
     case Micro::k_notBool: return FromInt(i == 0);
     case Micro::k_toBool: return FromInt(i != 0);
+    case Micro::k_gelu: return FromFloat(x * NormalBelow(x));
+    case Micro::k_geluSlope: return FromFloat(NormalBelow(x) + x * std::exp(-x * x / 2) / std::sqrt(2 * M_PI));
     case Micro::kCount: break;
   }
   // clang-format on

@@ -67,6 +67,15 @@ __device__ __forceinline__ float Sigmoid(float x) {
   return (x < 0 ? z : 1.0f) / (1.0f + z);
 }
 
+// The probability that a standard normal number is at most x.
+__device__ __forceinline__ float NormalBelow(float x) {
+#if defined(__CUDACC__)
+  return normcdff(x);
+#else
+  return static_cast<float>(0.5 * std::erfc(-x / std::sqrt(2.0)));
+#endif
+}
+
 // M. Giles, "Approximating the erfinv function" (2010), single precision.
 __device__ __forceinline__ float Erfinv(float x) {
   if (fabsf(x) == 1) return copysignf(Infinity(), x);
@@ -211,6 +220,9 @@ __device__ __forceinline__ void Apply(Micro micro, Register* out, const Register
     case Micro::k_xorInt: NABLA_SHORT(OfInt(a.bits ^ b.bits))
     case Micro::k_notBool: NABLA_SHORT(OfInt(i == 0))
     case Micro::k_toBool: NABLA_SHORT(OfInt(i != 0))
+
+    case Micro::k_gelu: NABLA_LONG(OfFloat(x * NormalBelow(x)))
+    case Micro::k_geluSlope: NABLA_LONG(OfFloat(NormalBelow(x) + x * expf(-0.5f * x * x) * 0.3989422804f))
 
     // These are no functions of registers: see map.cu.
     case Micro::k_constant:

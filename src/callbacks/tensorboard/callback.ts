@@ -44,6 +44,7 @@ export class TensorBoard implements Callback {
     throw new NablaError('tensorBoard', 'no fit has begun, the writer is there while one runs');
   }
 
+  /** Opens the files. */
   onTrainBegin({ iterations }: FitControl): void {
     this.writers = {
       train: summaryWriter({ logDir: `${this.options.logDir}/train` }),
@@ -62,6 +63,7 @@ export class TensorBoard implements Callback {
     for (const [name, value] of Object.entries(logs)) this.writer.scalar(`batch_${name}`, value, step);
   }
 
+  /** Writes the scalars of the epoch, and histograms if it is time to. */
   async onEpochEnd(epoch: number, logs: Logs, { model, learningRate }: FitControl): Promise<void> {
     const { histogramFreq, logDir } = this.options;
     for (const [name, value] of Object.entries(logs)) {
@@ -79,6 +81,7 @@ export class TensorBoard implements Callback {
     await this.flush();
   }
 
+  /** Closes the files. */
   async onTrainEnd(): Promise<void> {
     await this.flush();
     this.writers = undefined;

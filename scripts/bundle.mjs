@@ -1,18 +1,25 @@
-// Bundles the library for require(): one CommonJS file beside the ES modules, with its types.
+// Bundles the library into one file for import and one for require(): Node starts in a fraction of the time that it takes to load the modules one by one.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
-
-mkdirSync(path('dist/cjs'), { recursive: true });
-await build({
+// Names stay as they are, so that stacks of errors can be read.
+const common = {
   entryPoints: [path('src/index.ts')],
-  outfile: path('dist/cjs/index.cjs'),
   bundle: true,
-  format: 'cjs',
   platform: 'node',
   target: 'node20',
+  minifySyntax: true,
+  minifyWhitespace: true,
+};
+
+mkdirSync(path('dist/cjs'), { recursive: true });
+await build({ ...common, outfile: path('dist/esm/index.js'), format: 'esm' });
+await build({
+  ...common,
+  outfile: path('dist/cjs/index.cjs'),
+  format: 'cjs',
   // CommonJS has no import.meta; a module's own address is made from its file name.
   define: { 'import.meta.url': 'moduleAddress' },
   banner: { js: "const moduleAddress = require('node:url').pathToFileURL(__filename).href;" },
