@@ -11,14 +11,17 @@ import {
   setSeed,
   tensor,
 } from '../src/index.ts';
+import { live, words } from './live.ts';
 
 const { values: args } = parseArgs({
+  args: words,
   options: {
     backend: { type: 'string' },
     epochs: { type: 'string', default: '30' },
     examples: { type: 'string', default: '50000' },
     seed: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    dashboard: { type: 'string' },
   },
 });
 
@@ -90,6 +93,7 @@ const history = await model.fit(train.x, train.y, {
   epochs: Number(args.epochs),
   batchSize: 32,
   validationData: [test.x, test.y],
+  callbacks: live(args.dashboard),
 });
 
 const predicted = argMax(await model.predict(test.x)).dataSync();

@@ -12,8 +12,10 @@ import {
   setBackend,
   setSeed,
 } from '../src/index.ts';
+import { live, words } from './live.ts';
 
 const { values: args } = parseArgs({
+  args: words,
   options: {
     backend: { type: 'string' },
     epochs: { type: 'string', default: '15' },
@@ -21,6 +23,7 @@ const { values: args } = parseArgs({
     seed: { type: 'string' },
     threads: { type: 'string' },
     json: { type: 'boolean', default: false },
+    dashboard: { type: 'string' },
   },
 });
 
@@ -57,6 +60,7 @@ const history = await model.fit(train.x, train.y, {
   epochs: Number(args.epochs),
   batchSize: Number(args['batch-size']),
   validationSplit: 0.1,
+  callbacks: live(args.dashboard),
 });
 const { loss, accuracy } = await model.evaluate(test.x, test.y);
 console.log(

@@ -3,13 +3,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { backendInfo, layers, optimizers, sequential, setBackend, setSeed, tensor } from '../src/index.ts';
+import { live, words } from './live.ts';
 
 const { values: args } = parseArgs({
+  args: words,
   options: {
     backend: { type: 'string' },
     epochs: { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    dashboard: { type: 'string' },
   },
 });
 
@@ -72,6 +75,7 @@ const history = await model.fit(train.x, train.y, {
         control.learningRate = rate * 0.1 ** (epoch / epochs);
       },
     },
+    ...live(args.dashboard),
   ],
   validationData: [test.x, test.y],
 });

@@ -27,9 +27,11 @@ import {
   type Tensor,
   tensor,
 } from '../src/index.ts';
+import { live, words } from './live.ts';
 import { gridPng } from './png.ts';
 
 const { values: args } = parseArgs({
+  args: words,
   options: {
     backend: { type: 'string' },
     epochs: { type: 'string', default: '8' },
@@ -41,6 +43,7 @@ const { values: args } = parseArgs({
     seed: { type: 'string', default: '1' },
     threads: { type: 'string' },
     json: { type: 'boolean', default: false },
+    dashboard: { type: 'string' },
   },
 });
 
@@ -222,7 +225,7 @@ const onEpochEnd = async (epoch: number) => {
 const { seconds, steps, history } = await gan.fit(real, null, {
   epochs: Number(args.epochs),
   batchSize,
-  callbacks: [{ onEpochEnd }],
+  callbacks: [{ onEpochEnd }, ...live(args.dashboard)],
 });
 
 for (let i = 0; i < 3; i++) {

@@ -11,8 +11,10 @@ import {
   setBackend,
   setSeed,
 } from '../src/index.ts';
+import { live, words } from './live.ts';
 
 const { values: args } = parseArgs({
+  args: words,
   options: {
     backend: { type: 'string' },
     epochs: { type: 'string', default: '5' },
@@ -20,6 +22,7 @@ const { values: args } = parseArgs({
     seed: { type: 'string' },
     threads: { type: 'string' },
     json: { type: 'boolean', default: false },
+    dashboard: { type: 'string' },
   },
 });
 
@@ -50,6 +53,7 @@ const history = await model.fit(train.x, train.y, {
   epochs: Number(args.epochs),
   batchSize: Number(args['batch-size']),
   validationData: [test.x, test.y],
+  callbacks: live(args.dashboard),
 });
 const { loss, accuracy } = await model.evaluate(test.x, test.y);
 console.log(

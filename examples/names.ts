@@ -14,14 +14,17 @@ import {
   setSeed,
   tensor,
 } from '../src/index.ts';
+import { live, words } from './live.ts';
 
 const { values: args } = parseArgs({
+  args: words,
   options: {
     backend: { type: 'string' },
     epochs: { type: 'string', default: '8' },
     examples: { type: 'string' },
     seed: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    dashboard: { type: 'string' },
   },
 });
 
@@ -95,6 +98,7 @@ const testData = encode(held);
 const results: Record<string, { nats: number; seconds: number; stepsPerSecond: number; names: string[] }> =
   {};
 
+const pages = live(args.dashboard);
 for (const kind of ['simpleRNN', 'gru'] as const) {
   const model = sequential({
     layers: [
@@ -109,8 +113,9 @@ for (const kind of ['simpleRNN', 'gru'] as const) {
     epochs: Number(args.epochs),
     batchSize: 64,
     validationData: [testData.x, testData.y],
+    callbacks: pages,
   });
-  const nats = history.history.val_loss!.at(-1)! * testData.factor;
+  const nats = (history.history.val_loss?.at(-1) ?? Number.NaN) * testData.factor;
   const known = new Set(names);
   const invented = invent(model, 20).filter((text) => text !== '' && !known.has(text));
   console.log(

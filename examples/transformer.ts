@@ -16,8 +16,10 @@ import {
   setSeed,
   tensor,
 } from '../src/index.ts';
+import { live, words } from './live.ts';
 
 const { values: args } = parseArgs({
+  args: words,
   options: {
     backend: { type: 'string' },
     iterations: { type: 'string', default: '2000' },
@@ -27,6 +29,7 @@ const { values: args } = parseArgs({
     temperature: { type: 'string', default: '0.8' },
     'top-k': { type: 'string', default: '20' },
     json: { type: 'boolean', default: false },
+    dashboard: { type: 'string' },
   },
 });
 
@@ -128,6 +131,7 @@ const glimpse = windows(
 );
 const curve: { iteration: number; loss: number; validationLoss: number }[] = [];
 let seconds = 0;
+const pages = live(args.dashboard);
 for (let done = 0; done < iterations; ) {
   const steps = Math.min(round, iterations - done);
   const { x, y } = windows(train, anywhere(steps * batchSize));
@@ -139,10 +143,11 @@ for (let done = 0; done < iterations; ) {
     batchSize,
     shuffle: false,
     verbose: 0,
-    callbacks: [{ onBatchEnd }],
+    callbacks: [{ onBatchEnd }, ...pages],
   });
   x.dispose();
   y.dispose();
+  if (pages.some(({ stopped }) => stopped)) break;
   done += steps;
   seconds += history.seconds;
   const loss = history.history.loss!.at(-1)!;

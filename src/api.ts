@@ -35,7 +35,7 @@ export {
   earlyStopping,
   type FitControl,
 } from './model/callbacks.ts';
-export type { EvaluateOptions, FitOptions, SampleWeight } from './model/fit.ts';
+export type { EvaluateOptions, FitOptions, SampleWeight, SampleWeights, Weighing } from './model/fit.ts';
 export {
   Functional,
   type FunctionalOptions,

@@ -1,5 +1,8 @@
 // The library for Node.js.
+import './platform/node-library.ts';
+
 export * from './api.ts';
+export { Dashboard, type DashboardOptions, dashboard } from './callbacks/dashboard/callback.ts';
 export * as datasets from './data/datasets.ts';
 export * as data from './data/index-node.ts';
 export type { MnistOptions } from './data/mnist.ts';

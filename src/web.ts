@@ -4,6 +4,7 @@ import { compileWasm, openWasm, type SpawnWorker, type WasmSource } from './back
 import { type Engine, engine, useBackend } from './engine.ts';
 import { unknownName } from './errors.ts';
 import './platform/indexed-db.ts';
+import './platform/opfs.ts';
 
 export * from './api.ts';
 export { compileWasm, type SpawnWorker, type WasmSource, type WorkerHandle } from './backend/wasm.ts';

@@ -19,6 +19,7 @@ import {
   memoryStore,
   modelCheckpoint,
   optimizers,
+  ReduceLROnPlateau,
   type ReduceLROnPlateauOptions,
   reduceLROnPlateau,
   registerStore,
@@ -31,6 +32,7 @@ import {
   terminateOnNaN,
 } from '../src/api.ts';
 import '../src/platform/files.ts';
+import { readLog } from '../src/report/read.ts';
 import { parseSaved } from '../src/saving/save.ts';
 import { describeBackends } from './support/backends.ts';
 import { bad, says } from './support/errors.ts';
@@ -407,6 +409,30 @@ describeBackends(
         assert.equal(rows().length, 4);
         assert.equal(rows()[0], 'epoch;accuracy;loss');
         model.dispose();
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+
+    it('has the learning rate where a callback before it sets it', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'nabla-csv-'));
+      try {
+        const filename = join(folder, 'log.csv');
+        const { x, y } = clusters(20);
+        for (const first of [
+          learningRateScheduler((epoch) => 2 ** -epoch),
+          reduceLROnPlateau({ monitor: 'loss', factor: 0.5, patience: 1, minDelta: 1e9 }),
+        ]) {
+          const model = compiled({ optimizer: optimizers.sgd({ learningRate: 1 }) });
+          const callbacks = [first, csvLogger({ filename })];
+          await model.fit(x, y, { epochs: 3, callbacks, ...quiet });
+          const log = readLog(filename, readFileSync(filename, 'utf8'));
+          // The first loss is better than none, the second is not.
+          const expected = first instanceof ReduceLROnPlateau ? [1, 1, 0.5] : [1, 0.5, 0.25];
+          assert.deepEqual(log.learningRate, expected);
+          assert.deepEqual(Object.keys(log.history), ['accuracy', 'loss']);
+          model.dispose();
+        }
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }

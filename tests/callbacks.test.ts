@@ -33,6 +33,7 @@ function stub(): FitControl & { stopping: boolean } {
     model: sequential(),
     position: { epoch: 0, step: 0, shuffle: { seed: 0, stream: 0, position: 0 }, random: [0, 0, 0, 0] },
     iterations: 0,
+    stepsPerEpoch: undefined,
     epochs: 1,
     aborted: false,
     resumeAt: () => {},

@@ -1,8 +1,8 @@
 // docs/FEATURES.md against the exports: what it has is there, what it misses is not, and every tensor op is in it.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import * as nabla from '../src/api.ts';
 import * as data from '../src/data/index-node.ts';
+import * as nabla from '../src/index.ts';
 import * as ops from '../src/ops/index.ts';
 
 interface Row {

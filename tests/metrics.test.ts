@@ -2,23 +2,38 @@
 import assert from 'node:assert/strict';
 import { getActivation } from '../src/activations.ts';
 import {
+  data,
   fill,
   Layer,
   mean,
   metrics,
   mul,
+  notEqual,
+  reshape,
   type Shape,
   sequential,
+  slice,
+  squeeze,
   stack,
   sum,
   tensor,
   valueAndGrad,
+  where,
+  zeros,
 } from '../src/api.ts';
 import { type AnyMetric, getMetric, type Metric, type MetricName } from '../src/metrics/metrics.ts';
 import type { Tensor } from '../src/tensor.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
-import { fixture, flat, modelBackends, type Numbers, numbers, oneBackend } from './support/fixtures.ts';
+import {
+  fixture,
+  flat,
+  modelBackends,
+  type Numbers,
+  numbers,
+  oneBackend,
+  twoBackends,
+} from './support/fixtures.ts';
 
 interface MetricCase {
   name: string;
@@ -39,6 +54,15 @@ interface StreamCase {
   value: number;
 }
 
+interface WeighedCase extends StreamCase {
+  weights: number[];
+  mask: boolean[];
+  /** With the weights of the samples. */
+  weighted: number;
+  /** Where samples that the mask leaves out weigh nothing. */
+  masked: number;
+}
+
 interface ActivationCase {
   name: string;
   x: Numbers;
@@ -47,7 +71,11 @@ interface ActivationCase {
 }
 
 const near = { rtol: 2e-5, atol: 1e-6 };
-const { cases, streams } = fixture<{ cases: MetricCase[]; streams: StreamCase[] }>('metrics');
+const { cases, streams, weighed } = fixture<{
+  cases: MetricCase[];
+  streams: StreamCase[];
+  weighed: WeighedCase[];
+}>('metrics');
 const activations = fixture<{ weights: Numbers; cases: ActivationCase[] }>('activations');
 
 /** The metric by its name, or by its factory where it has arguments. */
@@ -56,9 +84,12 @@ function metricOf(name: string, given: readonly unknown[]): AnyMetric {
   return (metrics as unknown as Record<string, (...args: readonly unknown[]) => AnyMetric>)[name]!(...given);
 }
 
-/** A model that gives back what it is given. */
+/** A model that gives back what it is given, with a mask of its steps where their first number is not -9. */
 class Same extends Layer {
   readonly kind = 'same';
+  protected override computeMask([x]: readonly Tensor[]): Tensor | undefined {
+    return x!.rank < 3 ? undefined : notEqual(squeeze(slice(x!, [0, 0, 0], [-1, -1, 1]), -1), -9);
+  }
   override computeOutputShape(shape: Shape): number[] {
     return [...shape];
   }
@@ -67,15 +98,47 @@ class Same extends Layer {
   }
 }
 
-function same(made: readonly AnyMetric[]) {
+function same(made: readonly AnyMetric[], weightedMetrics: readonly AnyMetric[] = []) {
   const model = sequential({ layers: [new Same()] });
   model.compile({
     optimizer: 'sgd',
-    loss: (_labels: Tensor, output: Tensor) => sum(mul(output, 0), 1),
+    loss: (_labels: Tensor, output: Tensor) => zeros([output.shape[0]!]),
     metrics: made,
+    weightedMetrics,
   });
   return model;
 }
+
+describeBackends(
+  'metrics of weighted and of masked samples as in Keras',
+  () => {
+    for (const { name, metric, arguments: given, labels, predictions, ...about } of weighed) {
+      it(`${metric}, ${name}`, async () => {
+        const expected = { rtol: 1e-5, atol: 1e-6 };
+        const [x, y] = [numbers(predictions), numbers(labels)];
+        const [count, width] = x.shape as [number, number];
+        const weighs = same([], [metricOf(metric, given)]);
+        for (const batchSize of [5, count]) {
+          const logs = await weighs.evaluate(x, y, { batchSize, sampleWeight: about.weights });
+          close([logs[metric]!], [about.weighted], expected, `weighted, by ${batchSize}`);
+        }
+        const { history } = await weighs.fit(x, y, { batchSize: 7, sampleWeight: about.weights, verbose: 0 });
+        close(history[metric]!, [about.weighted], expected, 'weighted, fitted');
+        weighs.dispose();
+        // The same samples as the steps of half as many sequences, some of which are padding of absurd numbers.
+        const steps = (t: Tensor) => reshape(t, [count / 2, 2, t.shape[1]!]);
+        const padded = where(reshape(tensor(about.mask), [count, 1]), x, fill([count, width], -9));
+        const masks = same([metricOf(metric, given)]);
+        for (const batchSize of [5, count / 2]) {
+          const logs = await masks.evaluate(steps(padded), steps(y), { batchSize });
+          close([logs[metric]!], [about.masked], expected, `masked, by ${batchSize}`);
+        }
+        masks.dispose();
+      });
+    }
+  },
+  twoBackends,
+);
 
 describeBackends(
   'streaming metrics as in Keras',
@@ -122,6 +185,48 @@ describeBackends(
         callbacks: [{ onBatchEnd: (_step, batch) => void seen.push(Object.keys(batch).join()) }],
       });
       assert.deepEqual(seen, ['loss,recall,binaryAccuracy,recall_1', 'loss,recall,binaryAccuracy,recall_1']);
+      model.dispose();
+    });
+
+    it('have the names that they are given', async () => {
+      const made = [
+        metrics.precision({ threshold: 0.3, name: 'low' }),
+        metrics.accuracy({ name: 'right' }),
+        metrics.binaryAccuracy({ threshold: 0.8, name: 'sure' }),
+        metrics.topKCategoricalAccuracy({ k: 1, name: 'top' }),
+        metrics.specificityAtSensitivity(0.5, { name: 'at' }),
+        metrics.iou({ numClasses: 2, targetClassIds: [0], name: 'overlap' }),
+        metrics.rootMeanSquaredError({ name: 'error' }),
+      ];
+      const model = same(made);
+      const logs = await model.evaluate(tensor([[0.9], [0.2]]), tensor([[1], [0]]));
+      const names = ['loss', 'low', 'right', 'sure', 'top', 'at', 'overlap', 'error'];
+      assert.deepEqual(Object.keys(logs), names);
+      model.dispose();
+    });
+
+    it('count samples by their weights only where that is asked for', async () => {
+      const model = same(['binaryAccuracy'] as never, ['binaryAccuracy'] as never);
+      const [x, y] = [tensor([[0.9], [0.2]]), tensor([[1], [1]])];
+      const plain = await model.evaluate(x, y);
+      assert.deepEqual([plain.binaryAccuracy, plain.binaryAccuracy_1], [0.5, 0.5]);
+      const weighted = await model.evaluate(x, y, { sampleWeight: [3, 1] });
+      assert.deepEqual([weighted.binaryAccuracy, weighted.binaryAccuracy_1], [0.5, 0.75]);
+      model.dispose();
+    });
+
+    it('weigh samples of validation and of single batches too', async () => {
+      const model = same([], [metrics.binaryAccuracy()]);
+      const [x, y] = [tensor([[0.9], [0.2]]), tensor([[1], [1]])];
+      const validationData = [x, y, [1, 3]] as const;
+      const { history } = await model.fit(x, y, { validationData, verbose: 0 });
+      assert.deepEqual([history.binaryAccuracy, history.val_binaryAccuracy], [[0.5], [0.25]]);
+      const logs = await model.trainOnBatch(x, y, { sampleWeight: [3, 1] });
+      assert.equal(logs.binaryAccuracy, 0.75);
+      await assert.rejects(
+        model.evaluate(data.fromTensorSlices([x, y]).batch(2), { sampleWeight: [1, 1] }),
+        /sampleWeight is for arrays, got a data set; give elements \[x, y, weight\]/,
+      );
       model.dispose();
     });
 
@@ -178,6 +283,26 @@ describeBackends(
         /\[precision\] bad threshold, got 2, expected/,
       );
       assert.throws(() => metrics.auc({ curve: 'X' as never }), /\[auc\] bad curve, got 'X', expected 'ROC'/);
+      assert.throws(() => metrics.auc({ thresholds: [2] }), /\[auc\] bad thresholds, got .*in \[0, 1\]/);
+      assert.throws(() => metrics.auc({ labelWeights: [-1] }), /\[auc\] bad labelWeights/);
+      const labelled = metrics.auc({ labelWeights: [1, 2] });
+      const rows = tensor([[0, 1, 1]]);
+      assert.throws(() => labelled.update(rows, rows), /\[auc\] labelWeights do not fit, got 2, expected 3/);
+      const flatRow = tensor([0, 1]);
+      assert.throws(
+        () => metrics.auc({ multiLabel: true }).update(flatRow, flatRow),
+        /\[auc\] expected predictions \[batch, labels\] with multiLabel, got \[2\]/,
+      );
+      assert.throws(() => metrics.precision({ topK: 0 }), /\[precision\] bad topK, got 0/);
+      assert.throws(
+        () => metrics.recall({ topK: 4 }).update(rows, rows),
+        /\[recall\] bad topK, got 4 for predictions \[1, 3\]/,
+      );
+      assert.throws(
+        () => metrics.r2Score({ classAggregation: 'x' as never }),
+        /\[r2Score\] bad classAggregation, got 'x'/,
+      );
+      assert.throws(() => metrics.r2Score({ numRegressors: -1 }), /\[r2Score\] bad numRegressors, got -1/);
       assert.throws(() => metrics.auc({ numThresholds: 1 }), /\[auc\] bad numThresholds, got 1/);
       assert.throws(() => metrics.f1Score({ average: 'x' as never }), /\[f1Score\] bad average, got 'x'/);
       assert.throws(() => metrics.topKCategoricalAccuracy(0), /bad k, got 0, expected an integer >= 1/);

@@ -48,6 +48,24 @@ describe('createProgress in a terminal', () => {
     );
   });
 
+  it('shows the memory in use, asked for when it is drawn only', () => {
+    const { progress, writes, clock } = setup({}, true, 120);
+    let asked = 0;
+    const memory = () => 3 * 2 ** 20 * ++asked;
+    for (let step = 1; step <= 100; step++) {
+      clock.time += 20;
+      progress.update({ step, metrics: {}, memory });
+    }
+    assert.equal(asked, writes.length);
+    assert.match(plain(writes[0]!), /50 steps\/s {2}7\.98 s left {2}3\.0 MiB$/);
+    progress.finish();
+    assert.match(plain(writes.at(-1)!), /in 2\.00 s {2}63\.0 MiB$/);
+    // The bar goes before it.
+    const narrow = setup({}, true, 60);
+    narrow.progress.update({ step: 1, metrics: {}, memory: () => 2 ** 20, stepsPerSecond: 50 });
+    assert.match(plain(narrow.writes[0]!), /░ {2}1\/400 {2}50 steps\/s {2}7\.98 s left$/);
+  });
+
   it('fills the bar in proportion', () => {
     for (const [step, part] of [
       [0, 0],

@@ -194,6 +194,19 @@ void TestUpdate(Counts& counts) {
       }
     }
   }
+  // A step below 0 leaves everything as it is, whatever the gradients are.
+  for (const Optimizer& o : optimizers) {
+    const std::string name = "update " + std::to_string(static_cast<int>(o.kind)) + " that is passed over";
+    KernelCase passed(Opcode::kUpdate, name);
+    passed.Float(Floats(random, 100)).Float(std::vector<float>(100, kNaN));
+    passed.Float(Floats(random, 100)).Float(Floats(random, 100)).Float(Floats(random, 100));
+    passed.Float({0.01f}).Int({-1}).Float({kNaN});
+    passed.Attributes(
+        {static_cast<int32_t>(o.kind), o.flags, Bits(o.beta1), Bits(o.beta2), Bits(o.epsilon), Bits(0.1f)});
+    for (const KernelTable* table : UsableKernelTables()) {
+      counts.Expect(passed.Run(*table, 2, 1).contents == passed.contents(), name + " on " + table->name);
+    }
+  }
   // No state stays at a denormal number, or every further step is slow.
   KernelCase decayed(Opcode::kUpdate, "decayed");
   decayed.Float(std::vector<float>(17, 1)).Float(std::vector<float>(17, 0));

@@ -87,6 +87,8 @@ class KernelCase {
   }
 
   const Instruction& instruction() const { return instruction_; }
+  // What the operands hold before the instruction runs.
+  const std::vector<std::vector<std::byte>>& contents() const { return contents_; }
 
   std::string Check() const {
     switch (instruction_.opcode) {

@@ -26,10 +26,15 @@ export class LearningRateScheduler implements Callback {
     }
     control.learningRate = rate;
   }
+
+  onEpochEnd(_epoch: number, logs: Logs, { learningRate }: FitControl): void {
+    logs.learning_rate = learningRate;
+  }
 }
 
 /**
- * Sets the learning rate at the beginning of each epoch to what the function gives for the epoch, from 0, and the rate so far.
+ * Sets the learning rate at the beginning of each epoch to what the function gives for the epoch, from 0, and the rate so far. Callbacks that come after it
+ * find it in the logs as `learning_rate`.
  *
  * @example learningRateScheduler((epoch, rate) => (epoch < 10 ? rate : rate * 0.9))
  */
@@ -89,6 +94,7 @@ export class ReduceLROnPlateau implements Callback {
 
   /** Lowers the rate, if it is time to. */
   onEpochEnd(_epoch: number, logs: Logs, control: FitControl): void {
+    logs.learning_rate = control.learningRate;
     const { factor, patience, cooldown, minLR } = this.options;
     const value = this.monitor.valueIn(logs);
     if (this.cooling > 0) {
@@ -110,7 +116,8 @@ export class ReduceLROnPlateau implements Callback {
 }
 
 /**
- * Multiplies the learning rate by `factor` after `patience` epochs in which what it watches did not get better.
+ * Multiplies the learning rate by `factor` after `patience` epochs in which what it watches did not get better. Callbacks that come after it find
+ * the epoch's rate in the logs as `learning_rate`.
  *
  * @example reduceLROnPlateau({ monitor: 'val_loss', factor: 0.5, patience: 3 })
  */

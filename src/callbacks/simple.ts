@@ -97,7 +97,14 @@ export function terminateOnNaN(): TerminateOnNaN {
   return new TerminateOnNaN();
 }
 
-const moments = ['onTrainBegin', 'onEpochBegin', 'onBatchEnd', 'onEpochEnd', 'onTrainEnd'] as const;
+const moments = [
+  'onTrainBegin',
+  'onEpochBegin',
+  'onBatchEnd',
+  'onEpochEnd',
+  'onTrainEnd',
+  'onTrainError',
+] as const;
 
 /**
  * A callback of plain functions.

@@ -31,6 +31,8 @@ export interface ProgressState {
   readonly metrics: Readonly<Record<string, number>>;
   /** Default: steps so far over time so far. */
   readonly stepsPerSecond?: number;
+  /** Is asked for the memory in use, in bytes, when it is drawn, and shown where there is room. Default: it is not. */
+  readonly memory?: (() => number) | undefined;
 }
 
 export interface Progress {
@@ -62,14 +64,20 @@ export function createProgress(options: ProgressOptions): Progress {
   let last: ProgressState = { step: 0, metrics: {} };
   let finished = false;
 
-  const line = (facts: readonly string[]): string => {
+  const memoryOf = ({ memory }: ProgressState) => (memory === undefined ? [] : [formatBytes(memory())]);
+
+  /** `extra`: what is left out where the bar would have no room. */
+  const line = (facts: readonly string[], extra: readonly string[]): string => {
     const count =
       total === undefined ? formatCount(last.step) : `${formatCount(last.step)}/${formatCount(total)}`;
-    const text = [count, ...formatMetrics(last.metrics), ...facts].join('  ');
-    if (!redraws) return `${label}  ${text}`;
+    const said = [count, ...formatMetrics(last.metrics), ...facts];
+    const full = [...said, ...extra].join('  ');
+    if (!redraws) return `${label}  ${full}`;
     // The last column stays free: some terminals wrap as soon as it is written.
     const width = (stream.columns ?? 80) - 1;
-    const room = width - displayWidth(label) - displayWidth(text) - 4;
+    const beside = (text: string) => width - displayWidth(label) - displayWidth(text) - 4;
+    const text = beside(full) < SHORTEST_BAR ? said.join('  ') : full;
+    const room = beside(text);
     if (total === undefined || room < SHORTEST_BAR) return clip(`${label}  ${text}`, width);
     return `${label}  ${bar(last.step / total, Math.min(room, LONGEST_BAR), colours)}  ${text}`;
   };
@@ -85,7 +93,7 @@ export function createProgress(options: ProgressOptions): Progress {
       const facts = speed > 0 && Number.isFinite(speed) ? [`${formatSpeed(speed)} steps/s`] : [];
       const left = total === undefined ? Number.NaN : Math.max(0, total - state.step) / speed;
       if (Number.isFinite(left)) facts.push(`${formatDuration(left)} left`);
-      stream.write(`\r${line(facts)}\x1b[K`);
+      stream.write(`\r${line(facts, memoryOf(state))}\x1b[K`);
     },
     finish(state = last) {
       if (finished) return;
@@ -95,7 +103,8 @@ export function createProgress(options: ProgressOptions): Progress {
       const speed = state.stepsPerSecond ?? state.step / seconds;
       const facts = speed > 0 && Number.isFinite(speed) ? [`${formatSpeed(speed)} steps/s`] : [];
       facts.push(`in ${formatDuration(seconds)}`);
-      stream.write(redraws ? `\r${line(facts)}\x1b[K\n` : `${line(facts)}\n`);
+      const text = line(facts, memoryOf(state));
+      stream.write(redraws ? `\r${text}\x1b[K\n` : `${text}\n`);
     },
   };
 }

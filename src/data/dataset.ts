@@ -2,6 +2,7 @@
 import { describe, NablaError } from '../errors.ts';
 import { hostRandom } from '../ops/random.ts';
 import { cached, prefetched, shuffled, windowed } from './buffers.ts';
+import { cachedOnDisk } from './disk-cache.ts';
 import type { Batched, Padding } from './element.ts';
 import { type ParallelMapOptions, parallelMapped } from './parallel.ts';
 import { type ElementInfo, type Flow, type Open, Pass } from './pass.ts';
@@ -272,9 +273,16 @@ export class Dataset<T> implements AsyncIterable<T> {
     );
   }
 
-  /** Keeps the elements in memory once a pass has come to its end, and gives those from then on. Shuffle and augment after it, not before. */
-  cache(): Dataset<T> {
-    return this.next(cached(this.open));
+  /**
+   * Keeps the elements once a pass has come to its end, and gives those from then on: in memory, or in a file that later runs find too. Shuffle and augment
+   * after it, not before. Delete the file when the data change.
+   *
+   * @param file where they are kept; Node.js only. Default: in memory
+   * @throws {NablaError} in the pass, where the file is damaged or no such file, cannot be written, or elements are tensors
+   * @example const photos = (await data.imageFolder('photos', { shuffle: false })).cache('photos.cache').shuffle(1000);
+   */
+  cache(file?: string | URL): Dataset<T> {
+    return this.next(file === undefined ? cached(this.open) : cachedOnDisk(this.open, String(file)));
   }
 
   /** Every `shards`th element, from number `index` on: the share of one of several processes. */

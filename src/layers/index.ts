@@ -231,6 +231,18 @@ export {
   randomZoom,
 } from './random-affine.ts';
 export {
+  RandomColorDegeneration,
+  RandomColorJitter,
+  type RandomColorJitterOptions,
+  RandomHue,
+  RandomSaturation,
+  type RandomTintOptions,
+  randomColorDegeneration,
+  randomColorJitter,
+  randomHue,
+  randomSaturation,
+} from './random-colors.ts';
+export {
   RandomErasing,
   type RandomErasingOptions,
   RandomGrayscale,
@@ -255,6 +267,26 @@ export {
   randomCrop,
   randomFlip,
 } from './random-images.ts';
+export {
+  AutoContrast,
+  autoContrast,
+  Equalization,
+  type EqualizationOptions,
+  equalization,
+  RandomGaussianBlur,
+  type RandomGaussianBlurOptions,
+  RandomPosterization,
+  type RandomPosterizationOptions,
+  RandomSharpness,
+  type RandomSharpnessOptions,
+  randomGaussianBlur,
+  randomPosterization,
+  randomSharpness,
+  Solarization,
+  type SolarizationOptions,
+  solarization,
+  type ToneOptions,
+} from './random-tones.ts';
 export {
   GRU,
   type GRUOptions,

@@ -12,8 +12,8 @@ import type { Tensor } from '../tensor.ts';
 import type { LayerOptions } from './layer.ts';
 import { type Factor, RandomImages } from './random-images.ts';
 
-/** The least and the most of a share in [0, 1]; one number is the most, and 0 the least. */
-function shareRange(name: string, label: string, value: unknown): [number, number] {
+/** @internal The least and the most of a share in [0, 1]; one number is the most, and 0 the least. */
+export function shareRange(name: string, label: string, value: unknown): [number, number] {
   const pair: unknown = typeof value === 'number' ? [0, value] : value;
   const inside = (n: unknown) => typeof n === 'number' && n >= 0 && n <= 1;
   if (Array.isArray(pair) && pair.length === 2 && pair.every(inside)) {
@@ -25,7 +25,8 @@ function shareRange(name: string, label: string, value: unknown): [number, numbe
   );
 }
 
-function checkedRange(name: string, value: unknown): readonly [number, number] {
+/** @internal The least and the largest number of images, checked. */
+export function checkedRange(name: string, value: unknown): readonly [number, number] {
   const [low, high] = Array.isArray(value) ? (value as number[]) : [];
   if (typeof low === 'number' && typeof high === 'number' && low < high) return [low, high];
   throw new NablaError(

@@ -1,30 +1,35 @@
 // Metrics made of counts of right and wrong answers over an epoch; formulas and defaults as in Keras 3.
 import { describe, NablaError } from '../errors.ts';
-import { add, mul, sub } from '../ops/arithmetic.ts';
+import { countsOf, keepCounted } from '../masks.ts';
+import { add, mul } from '../ops/arithmetic.ts';
 import { cast, greater, greaterEqual, less, lessEqual, logicalAnd, notEqual, where } from '../ops/compare.ts';
-import { scatterAdd } from '../ops/gather.ts';
+import { oneHot, scatterAdd } from '../ops/gather.ts';
 import { argMax, max, sum } from '../ops/reduce.ts';
 import { concat, reshape, slice, stack } from '../ops/shape.ts';
-import { abs, ceil, clip, sigmoid } from '../ops/unary.ts';
+import { topK } from '../ops/sort.ts';
+import { abs } from '../ops/unary.ts';
 import { recorded } from '../saving/recorded.ts';
+import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { fScore } from './f-score.ts';
-import { alignLabels, ratio, type StreamingMetric } from './metric.ts';
+import { alignLabels, type MetricOptions, ratio, type StreamingMetric } from './metric.ts';
 
 const epsilon = 1e-7;
 
-function checkShare(name: string, what: string, value: unknown): void {
+/** @internal Throws unless it is a number in [0, 1]. */
+export function checkShare(name: string, what: string, value: unknown): void {
   if (typeof value === 'number' && value >= 0 && value <= 1) return;
   throw new NablaError(name, `bad ${what}, got ${describe(value)}, expected a number in [0, 1]`);
 }
 
-function checkCount(name: string, what: string, value: unknown, least: number): void {
+/** @internal Throws unless it is an integer of at least `least`. */
+export function checkCount(name: string, what: string, value: unknown, least: number): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= least) return;
   throw new NablaError(name, `bad ${what}, got ${describe(value)}, expected an integer >= ${least}`);
 }
 
-/** Options of {@link precision} and {@link recall}. */
-export interface ConfusionOptions {
+/** Options of metrics that count answers on either side of a threshold. */
+export interface ConfusionOptions extends MetricOptions {
   /** Predictions above it say yes. Default 0.5. */
   threshold?: number;
   /** Count this class only: predictions and labels are `[..., classes]`. Default all. */
@@ -55,39 +60,57 @@ export function checkConfusion(name: string, { threshold = 0.5, classId }: Confu
   if (classId !== undefined) checkCount(name, 'classId', classId, 0);
 }
 
+/** Options of {@link precision} and {@link recall}. */
+export interface TopKOptions extends ConfusionOptions {
+  /** Only the so many largest predictions of a row can say yes; all of them do, unless there is a threshold. Default: any prediction. */
+  topK?: number;
+}
+
 /** True positives, what was said to be positive, what is positive. */
-function positives(name: string, options: ConfusionOptions): StreamingMetric['update'] {
+function positives(name: string, options: TopKOptions): StreamingMetric['update'] {
   checkConfusion(name, options);
-  const { threshold = 0.5, classId } = options;
+  const { topK: k, classId } = options;
+  if (k !== undefined) checkCount(name, 'topK', k, 1);
   return (yTrue, yPred) => {
     const [labels, predictions] = chosen(name, classId, yTrue, yPred);
-    const said = cast(greater(predictions, threshold), 'float32');
-    return stack([sum(mul(said, labels)), sum(said), sum(labels)], 0);
+    let said: Tensor = cast(
+      greater(predictions, options.threshold ?? (k === undefined ? 0.5 : -1e10)),
+      'float32',
+    );
+    if (k !== undefined) said = mul(said, chosen(name, classId, amongLargest(name, yPred, k), yPred)[0]);
+    return stack([mul(said, labels), said, labels].map((each) => sum(keepCounted(each))) as [Tensor], 0);
   };
 }
 
+/** 1 at the k largest numbers of each row, the first of equals, 0 elsewhere. */
+function amongLargest(name: string, x: Tensor, k: number): Tensor {
+  const width = x.shape.at(-1)!;
+  if (x.rank >= 2 && k <= width) return cast(sum(oneHot(topK(x, k).indices, width), -2), 'float32');
+  throw new NablaError(name, `bad topK, got ${k} for predictions ${showShape(x.shape)}`);
+}
+
 /** The share of right answers among those above the threshold. */
-export function precision(options: ConfusionOptions = {}): StreamingMetric {
+export function precision(options: TopKOptions = {}): StreamingMetric {
   const name = 'precision';
-  return recorded('metrics', 'precision', [options], {
-    name,
+  return recorded('metrics', name, [options], {
+    name: options.name ?? name,
     update: positives(name, options),
     result: ([hits, said]) => ratio(hits!, said!),
   });
 }
 
 /** The share of positive labels whose predictions are above the threshold. */
-export function recall(options: ConfusionOptions = {}): StreamingMetric {
+export function recall(options: TopKOptions = {}): StreamingMetric {
   const name = 'recall';
-  return recorded('metrics', 'recall', [options], {
-    name,
+  return recorded('metrics', name, [options], {
+    name: options.name ?? name,
     update: positives(name, options),
     result: ([hits, , there]) => ratio(hits!, there!),
   });
 }
 
 /** Options of {@link f1Score}. */
-export interface F1Options {
+export interface F1Options extends MetricOptions {
   /** The mean over classes, that weighted by their labels, or over all answers alike. Default `'macro'` (Keras: an array of all classes). */
   average?: 'macro' | 'weighted' | 'micro';
   /** Predictions above it say yes. Default: the largest of a row does. */
@@ -110,204 +133,16 @@ export function f1Score(options: F1Options = {}): StreamingMetric {
       ? logicalAnd(greaterEqual(x, max(x, -1, true)), greater(abs(x), 1e-9))
       : greater(x, threshold);
   return recorded('metrics', 'f1Score', [options], {
-    name,
+    name: options.name ?? name,
     update: (yTrue, yPred) => {
+      const labels = alignLabels(name, yTrue, yPred);
+      const answers = cast(said(yPred), 'float32');
       const rows = [yPred.size / Math.max(1, yPred.shape.at(-1)!), yPred.shape.at(-1)!];
-      const labels = reshape(alignLabels(name, yTrue, yPred), rows);
-      const answers = cast(said(reshape(yPred, rows)), 'float32');
-      return concat([sum(mul(answers, labels), 0), sum(answers, 0), sum(labels, 0)], 0);
+      const parts = [mul(answers, labels), answers, labels];
+      return concat(parts.map((part) => sum(reshape(keepCounted(part), rows), 0)) as [Tensor], 0);
     },
     result: (sums) => fScore(sums, average, 1),
   });
-}
-
-/** Counts at each of many thresholds. */
-interface Curve {
-  readonly truePositives: number[];
-  readonly falsePositives: number[];
-  readonly falseNegatives: number[];
-  readonly trueNegatives: number[];
-}
-
-/**
- * Counts positive and negative labels by how many of `thresholds` evenly spaced thresholds in [0, 1] their predictions exceed, which is one pass
- * for any number of thresholds. Where `firstIsBelow`, the first threshold lies below 0 and every prediction exceeds it.
- */
-function countByThresholds(
-  name: string,
-  thresholds: number,
-  firstIsBelow: boolean,
-): StreamingMetric['update'] {
-  return (yTrue, yPred) => {
-    const size = yPred.size;
-    const labels = cast(notEqual(reshape(alignLabels(name, yTrue, yPred), [size]), 0), 'float32');
-    const exceeded = ceil(mul(clip(reshape(yPred, [size]), 0, 1), thresholds - 1));
-    const bucket = cast(clip(exceeded, firstIsBelow ? 1 : 0, thresholds - 1), 'int32');
-    const count = (source: Tensor) => reshape(scatterAdd(source, bucket, thresholds, 1), [thresholds]);
-    return concat([count(labels), count(sub(1, labels))], 0);
-  };
-}
-
-function curveOf(sums: Float64Array): Curve {
-  const thresholds = sums.length / 2;
-  // How many exceed each threshold: those that exceed more thresholds than come before it.
-  const above = (buckets: Float64Array) => {
-    let total = 0;
-    const counts = Array.from(buckets, () => 0);
-    for (let i = thresholds - 1; i > 0; i--) {
-      total += buckets[i]!;
-      counts[i - 1] = total;
-    }
-    return { counts, all: total + buckets[0]! };
-  };
-  const positive = above(sums.subarray(0, thresholds));
-  const negative = above(sums.subarray(thresholds));
-  return {
-    truePositives: positive.counts,
-    falsePositives: negative.counts,
-    falseNegatives: positive.counts.map((count) => positive.all - count),
-    trueNegatives: negative.counts.map((count) => negative.all - count),
-  };
-}
-
-/** Options of {@link auc}. */
-export interface AucOptions {
-  /** Recall over the rate of false positives, or precision over recall. Default `'ROC'`. */
-  curve?: 'ROC' | 'PR';
-  /** Points of the curve, at least 2. Default 200. */
-  numThresholds?: number;
-  /** How heights between points are taken. Default `'interpolation'`. */
-  summationMethod?: 'interpolation' | 'minoring' | 'majoring';
-  /** Predictions are logits, not probabilities. Default false. */
-  fromLogits?: boolean;
-}
-
-/** The area under the curve of a classifier of yes and no, from its values at evenly spaced thresholds. */
-export function auc(options: AucOptions = {}): StreamingMetric {
-  const {
-    curve = 'ROC',
-    numThresholds = 200,
-    summationMethod = 'interpolation',
-    fromLogits = false,
-  } = options;
-  const name = 'auc';
-  checkCount(name, 'numThresholds', numThresholds, 2);
-  if (curve !== 'ROC' && curve !== 'PR') {
-    throw new NablaError(name, `bad curve, got ${describe(curve)}, expected 'ROC' or 'PR'`);
-  }
-  const heights = {
-    interpolation: (a: number, b: number) => (a + b) / 2,
-    minoring: Math.min,
-    majoring: Math.max,
-  };
-  if (!Object.hasOwn(heights, summationMethod)) {
-    throw new NablaError(
-      name,
-      `bad summationMethod, got ${describe(summationMethod)}, expected 'interpolation', 'minoring' or 'majoring'`,
-    );
-  }
-  const height = heights[summationMethod];
-  const update = countByThresholds(name, numThresholds, true);
-  return recorded('metrics', 'auc', [options], {
-    name,
-    update: (yTrue, yPred) => update(yTrue, fromLogits ? sigmoid(yPred) : yPred),
-    result: (sums) => {
-      const counts = curveOf(sums);
-      if (curve === 'PR' && summationMethod === 'interpolation') return interpolatedPr(counts);
-      const { truePositives, falsePositives, falseNegatives, trueNegatives } = counts;
-      const recalls = truePositives.map((tp, i) => ratio(tp, tp + falseNegatives[i]!));
-      const rates = falsePositives.map((fp, i) => ratio(fp, fp + trueNegatives[i]!));
-      const precisions = truePositives.map((tp, i) => ratio(tp, tp + falsePositives[i]!));
-      const [x, y] = curve === 'ROC' ? [rates, recalls] : [recalls, precisions];
-      let area = 0;
-      for (let i = 0; i + 1 < x.length; i++) area += (x[i]! - x[i + 1]!) * height(y[i]!, y[i + 1]!);
-      return area;
-    },
-  });
-}
-
-/** The area under precision over recall, interpolated between points as Davis and Goadrich (2006) found right. */
-function interpolatedPr({ truePositives, falsePositives, falseNegatives }: Curve): number {
-  const said = truePositives.map((tp, i) => tp + falsePositives[i]!);
-  let area = 0;
-  for (let i = 0; i + 1 < said.length; i++) {
-    const [tp, next] = [truePositives[i]!, truePositives[i + 1]!];
-    const slope = ratio(tp - next, Math.max(said[i]! - said[i + 1]!, 0));
-    const intercept = next - slope * said[i + 1]!;
-    const growth = said[i]! > 0 && said[i + 1]! > 0 ? said[i]! / said[i + 1]! : 1;
-    const there = Math.max(next + falseNegatives[i + 1]!, 0);
-    area += ratio(slope * (tp - next + intercept * Math.log(growth)), there);
-  }
-  return area;
-}
-
-type Rate = (curve: Curve, i: number) => number;
-const rates = {
-  sensitivity: (c, i) => ratio(c.truePositives[i]!, c.truePositives[i]! + c.falseNegatives[i]!),
-  specificity: (c, i) => ratio(c.trueNegatives[i]!, c.trueNegatives[i]! + c.falsePositives[i]!),
-  precision: (c, i) => ratio(c.truePositives[i]!, c.truePositives[i]! + c.falsePositives[i]!),
-} satisfies Record<string, Rate>;
-
-function bestAt(
-  name: string,
-  best: Rate,
-  given: Rate,
-  value: number,
-  numThresholds: number,
-): StreamingMetric {
-  checkShare(name, 'value', value);
-  checkCount(name, 'numThresholds', numThresholds, 2);
-  return {
-    name,
-    update: countByThresholds(name, numThresholds, false),
-    result: (sums) => {
-      const curve = curveOf(sums);
-      const points = curve.truePositives.map((_, i) => (given(curve, i) >= value ? best(curve, i) : 0));
-      return Math.max(0, ...points);
-    },
-  };
-}
-
-/** The best specificity at a threshold where the sensitivity is at least `sensitivity`. */
-export function specificityAtSensitivity(sensitivity: number, numThresholds = 200): StreamingMetric {
-  const { specificity, sensitivity: given } = rates;
-  return recorded(
-    'metrics',
-    'specificityAtSensitivity',
-    [sensitivity, numThresholds],
-    bestAt('specificityAtSensitivity', specificity, given, sensitivity, numThresholds),
-  );
-}
-
-/** The best sensitivity at a threshold where the specificity is at least `specificity`. */
-export function sensitivityAtSpecificity(specificity: number, numThresholds = 200): StreamingMetric {
-  const { sensitivity, specificity: given } = rates;
-  return recorded(
-    'metrics',
-    'sensitivityAtSpecificity',
-    [specificity, numThresholds],
-    bestAt('sensitivityAtSpecificity', sensitivity, given, specificity, numThresholds),
-  );
-}
-
-/** The best precision at a threshold where the recall is at least `recall`. */
-export function precisionAtRecall(recall: number, numThresholds = 200): StreamingMetric {
-  return recorded(
-    'metrics',
-    'precisionAtRecall',
-    [recall, numThresholds],
-    bestAt('precisionAtRecall', rates.precision, rates.sensitivity, recall, numThresholds),
-  );
-}
-
-/** The best recall at a threshold where the precision is at least `precision`. */
-export function recallAtPrecision(precision: number, numThresholds = 200): StreamingMetric {
-  return recorded(
-    'metrics',
-    'recallAtPrecision',
-    [precision, numThresholds],
-    bestAt('recallAtPrecision', rates.sensitivity, rates.precision, precision, numThresholds),
-  );
 }
 
 /** How often each class, a row, was answered with each class, a column: class indices of equal size give float32 `[numClasses, numClasses]`. Others are left out. */
@@ -324,17 +159,19 @@ function countPairs(
   predictions: Tensor,
   classes: number,
   ignored: number | undefined,
+  counts?: Tensor,
 ): Tensor {
   const inside = (x: Tensor) => logicalAnd(lessEqual(0, x), less(x, classes));
   const both = logicalAnd(inside(labels), inside(predictions));
   const counted = ignored === undefined ? both : logicalAnd(both, notEqual(labels, ignored));
   const pair = where(counted, add(mul(labels, classes), predictions), 0);
-  const table = scatterAdd(cast(counted, 'float32'), pair, classes * classes, 1);
+  const each = cast(counted, 'float32');
+  const table = scatterAdd(counts === undefined ? each : mul(each, counts), pair, classes * classes, 1);
   return reshape(table, [classes, classes]);
 }
 
 /** Options of {@link meanIoU}. */
-export interface MeanIoUOptions {
+export interface MeanIoUOptions extends MetricOptions {
   /** Number of classes. */
   numClasses: number;
   /** A class whose labels are left out. Default none. */
@@ -350,17 +187,16 @@ export function meanIoU(options: MeanIoUOptions): StreamingMetric {
   const { numClasses, ignoreClass, sparseYTrue = true, sparseYPred = true } = options;
   const name = 'meanIoU';
   checkCount(name, 'numClasses', numClasses, 1);
-  const indices = (x: Tensor, sparse: boolean) => {
-    const classes = sparse ? cast(x, 'int32') : argMax(x);
-    return reshape(classes, [classes.size]);
-  };
+  const indices = (x: Tensor, sparse: boolean) => (sparse ? cast(x, 'int32') : argMax(x));
+  const flat = (x: Tensor) => reshape(x, [x.size]);
   return recorded('metrics', 'meanIoU', [options], {
-    name,
+    name: options.name ?? name,
     update: (yTrue, yPred) => {
-      const labels = indices(yTrue, sparseYTrue);
+      const labels = flat(indices(yTrue, sparseYTrue));
       const predictions = indices(yPred, sparseYPred);
-      alignLabels(name, labels, predictions);
-      const table = countPairs(labels, predictions, numClasses, ignoreClass);
+      alignLabels(name, labels, flat(predictions));
+      const counts = flat(countsOf(predictions.shape));
+      const table = countPairs(labels, flat(predictions), numClasses, ignoreClass, counts);
       return reshape(table, [numClasses * numClasses]);
     },
     result: (sums) => {

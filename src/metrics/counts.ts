@@ -1,10 +1,11 @@
 // Counts of right and wrong answers to yes-or-no questions over an epoch; defaults as in Keras 3.
+import { countsOf, keepCounted } from '../masks.ts';
 import { mul } from '../ops/arithmetic.ts';
 import { cast, greater } from '../ops/compare.ts';
-import { fill } from '../ops/creation.ts';
 import { sum } from '../ops/reduce.ts';
 import { stack } from '../ops/shape.ts';
 import { recorded } from '../saving/recorded.ts';
+import type { Tensor } from '../tensor.ts';
 import { type ConfusionOptions, checkConfusion, chosen } from './confusion.ts';
 import type { StreamingMetric } from './metric.ts';
 
@@ -14,11 +15,12 @@ function counted(name: string, options: ConfusionOptions, count: Count): Streami
   checkConfusion(name, options);
   const { threshold = 0.5, classId } = options;
   return recorded('metrics', name, [options], {
-    name,
+    name: options.name ?? name,
     update: (yTrue, yPred) => {
       const [labels, predictions] = chosen(name, classId, yTrue, yPred);
       const said = cast(greater(predictions, threshold), 'float32');
-      return stack([sum(mul(said, labels)), sum(said), sum(labels), fill([], labels.size)], 0);
+      const parts = [keepCounted(mul(said, labels)), keepCounted(said), keepCounted(labels)];
+      return stack([...parts.map((part) => sum(part)), sum(countsOf(labels.shape))] as [Tensor], 0);
     },
     result: ([hits, said, there, all]) => count(hits!, said!, there!, all!),
   });

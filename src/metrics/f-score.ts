@@ -37,5 +37,5 @@ export function fBetaScore(options: FBetaOptions = {}): StreamingMetric {
     throw new NablaError(name, `bad beta, got ${describe(beta)}, expected a number above 0`);
   const { update } = f1Score(others);
   const result = (sums: Float64Array) => fScore(sums, others.average ?? 'macro', beta);
-  return recorded('metrics', name, [options], { name, update, result });
+  return recorded('metrics', name, [options], { name: options.name ?? name, update, result });
 }

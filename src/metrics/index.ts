@@ -1,7 +1,5 @@
 // The public names of the metrics.
 export {
-  type AucOptions,
-  auc,
   type ConfusionOptions,
   confusionMatrix,
   type F1Options,
@@ -9,26 +7,35 @@ export {
   type MeanIoUOptions,
   meanIoU,
   precision,
-  precisionAtRecall,
   recall,
+  type TopKOptions,
+} from './confusion.ts';
+export { falseNegatives, falsePositives, trueNegatives, truePositives } from './counts.ts';
+export {
+  type AucOptions,
+  auc,
+  precisionAtRecall,
+  type RateOptions,
   recallAtPrecision,
   sensitivityAtSpecificity,
   specificityAtSensitivity,
-} from './confusion.ts';
-export { falseNegatives, falsePositives, trueNegatives, truePositives } from './counts.ts';
+} from './curves.ts';
 export { type FBetaOptions, fBetaScore } from './f-score.ts';
 export {
   type AnyMetric,
   accuracy,
+  type BinaryAccuracyOptions,
   binaryAccuracy,
   categoricalAccuracy,
   type Metric,
   type MetricFunction,
   type MetricLike,
   type MetricName,
+  type MetricOptions,
   type StreamingMetric,
   sparseCategoricalAccuracy,
   sparseTopKCategoricalAccuracy,
+  type TopKAccuracyOptions,
   topKCategoricalAccuracy,
 } from './metrics.ts';
 export {
@@ -60,6 +67,7 @@ export {
   type PerplexityOptions,
   pearsonCorrelation,
   perplexity,
+  type R2Options,
   r2Score,
   rootMeanSquaredError,
 } from './regression.ts';

@@ -24,10 +24,16 @@ export interface Metric {
 export interface StreamingMetric {
   /** The key of its values in histories. */
   readonly name: string;
-  /** What a batch adds to the sums: float32 `[n]`, of one size for all batches. Counts are exact. */
+  /** What a batch adds to the sums: float32 `[n]`, of one size for all batches. Counts are exact. Padding is told by `yPred.mask`. */
   readonly update: MetricFunction;
   /** The metric from the sums of all batches. */
   readonly result: (sums: Float64Array) => number;
+}
+
+/** What metrics have in common. */
+export interface MetricOptions {
+  /** The key of its values in logs. Default: the name of the metric. */
+  name?: string;
 }
 
 /** Either form. */

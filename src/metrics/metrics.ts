@@ -10,8 +10,9 @@ import { recorded } from '../saving/recorded.ts';
 import { sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
-import { auc, f1Score, precision, recall } from './confusion.ts';
+import { f1Score, precision, recall } from './confusion.ts';
 import { falseNegatives, falsePositives, trueNegatives, truePositives } from './counts.ts';
+import { auc } from './curves.ts';
 import { fBetaScore } from './f-score.ts';
 import {
   type AnyMetric,
@@ -19,6 +20,7 @@ import {
   isStreaming,
   type Metric,
   type MetricFunction,
+  type MetricOptions,
   perSample,
 } from './metric.ts';
 import * as ofLosses from './of-losses.ts';
@@ -32,12 +34,12 @@ import {
   rootMeanSquaredError,
 } from './regression.ts';
 
-export type { AnyMetric, Metric, MetricFunction, StreamingMetric } from './metric.ts';
+export type { AnyMetric, Metric, MetricFunction, MetricOptions, StreamingMetric } from './metric.ts';
 
 /** Share of rows whose largest prediction is at the largest label: labels and predictions `[..., classes]`. */
-export function categoricalAccuracy(): Metric {
-  return recorded('metrics', 'categoricalAccuracy', [], {
-    name: 'categoricalAccuracy',
+export function categoricalAccuracy(options: MetricOptions = {}): Metric {
+  return recorded('metrics', 'categoricalAccuracy', [options], {
+    name: options.name ?? 'categoricalAccuracy',
     call: (yTrue, yPred) => {
       if (!sameShape(yTrue.shape, yPred.shape)) {
         throw new NablaError(
@@ -52,9 +54,9 @@ export function categoricalAccuracy(): Metric {
 }
 
 /** Share of rows whose largest prediction is at the class index: labels `[...]` or `[..., 1]`. */
-export function sparseCategoricalAccuracy(): Metric {
-  return recorded('metrics', 'sparseCategoricalAccuracy', [], {
-    name: 'sparseCategoricalAccuracy',
+export function sparseCategoricalAccuracy(options: MetricOptions = {}): Metric {
+  return recorded('metrics', 'sparseCategoricalAccuracy', [options], {
+    name: options.name ?? 'sparseCategoricalAccuracy',
     call: (yTrue, yPred) => {
       const predicted = argMax(yPred);
       if (predicted.size !== yTrue.size) {
@@ -68,10 +70,18 @@ export function sparseCategoricalAccuracy(): Metric {
   });
 }
 
-/** Share of predictions on the same side of `threshold` (default 0.5) as their labels. */
-export function binaryAccuracy(threshold = 0.5): Metric {
-  return recorded('metrics', 'binaryAccuracy', [threshold], {
-    name: 'binaryAccuracy',
+/** Options of {@link binaryAccuracy}. */
+export interface BinaryAccuracyOptions extends MetricOptions {
+  /** Predictions above it say yes. Default 0.5. */
+  threshold?: number;
+}
+
+/** Share of predictions on the same side of a threshold as their labels. A number for options is the threshold. */
+export function binaryAccuracy(options: BinaryAccuracyOptions | number = {}): Metric {
+  const { threshold = 0.5, name = 'binaryAccuracy' } =
+    typeof options === 'number' ? { threshold: options } : options;
+  return recorded('metrics', 'binaryAccuracy', [options], {
+    name,
     call: (yTrue, yPred) => {
       if (yTrue.size !== yPred.size) {
         throw new NablaError(
@@ -86,7 +96,7 @@ export function binaryAccuracy(threshold = 0.5): Metric {
 }
 
 /** The accuracy that fits labels and predictions: binary, categorical or sparse, chosen by their shapes as Keras does. */
-export function accuracy(): Metric {
+export function accuracy(options: MetricOptions = {}): Metric {
   const call: MetricFunction = (yTrue, yPred) => {
     const last = yPred.shape.at(-1);
     if (yPred.rank === 1 || last === 1) return binaryAccuracy().call(yTrue, yPred);
@@ -94,7 +104,7 @@ export function accuracy(): Metric {
       return categoricalAccuracy().call(yTrue, yPred);
     return sparseCategoricalAccuracy().call(yTrue, yPred);
   };
-  return recorded('metrics', 'accuracy', [], { name: 'accuracy', call });
+  return recorded('metrics', 'accuracy', [options], { name: options.name ?? 'accuracy', call });
 }
 
 /** Whether fewer than k of a row's predictions are larger than that of its class. */
@@ -108,28 +118,35 @@ function amongTop(name: string, k: number, classes: Tensor, yPred: Tensor): Tens
   return named(name, () => perSample(logicalAnd(less(larger, k), isNumber)));
 }
 
-function checkK(name: string, k: number): void {
-  if (Number.isInteger(k) && k >= 1) return;
-  throw new NablaError(name, `bad k, got ${describe(k)}, expected an integer >= 1`);
+/** Options of {@link topKCategoricalAccuracy} and {@link sparseTopKCategoricalAccuracy}. */
+export interface TopKAccuracyOptions extends MetricOptions {
+  /** How many of the largest predictions count as right. Default 5. */
+  k?: number;
 }
 
-/** Share of rows whose largest label is among the `k` (default 5) largest predictions: labels and predictions `[..., classes]`. */
-export function topKCategoricalAccuracy(k = 5): Metric {
-  const name = 'topKCategoricalAccuracy';
-  checkK(name, k);
-  return recorded('metrics', 'topKCategoricalAccuracy', [k], {
+function topKOptions(kind: string, options: TopKAccuracyOptions | number): { k: number; name: string } {
+  const { k = 5, name = kind } = typeof options === 'number' ? { k: options } : options;
+  if (Number.isInteger(k) && k >= 1) return { k, name };
+  throw new NablaError(kind, `bad k, got ${describe(k)}, expected an integer >= 1`);
+}
+
+/** Share of rows whose largest label is among the `k` largest predictions: labels and predictions `[..., classes]`. A number for options is `k`. */
+export function topKCategoricalAccuracy(options: TopKAccuracyOptions | number = {}): Metric {
+  const kind = 'topKCategoricalAccuracy';
+  const { k, name } = topKOptions(kind, options);
+  return recorded('metrics', kind, [options], {
     name,
-    call: (yTrue, yPred) => amongTop(name, k, argMax(alignLabels(name, yTrue, yPred)), yPred),
+    call: (yTrue, yPred) => amongTop(kind, k, argMax(alignLabels(kind, yTrue, yPred)), yPred),
   });
 }
 
-/** Share of rows whose class index is among the `k` (default 5) largest predictions: labels `[...]` or `[..., 1]`. */
-export function sparseTopKCategoricalAccuracy(k = 5): Metric {
-  const name = 'sparseTopKCategoricalAccuracy';
-  checkK(name, k);
-  return recorded('metrics', 'sparseTopKCategoricalAccuracy', [k], {
+/** Share of rows whose class index is among the `k` largest predictions: labels `[...]` or `[..., 1]`. A number for options is `k`. */
+export function sparseTopKCategoricalAccuracy(options: TopKAccuracyOptions | number = {}): Metric {
+  const kind = 'sparseTopKCategoricalAccuracy';
+  const { k, name } = topKOptions(kind, options);
+  return recorded('metrics', kind, [options], {
     name,
-    call: (yTrue, yPred) => amongTop(name, k, yTrue, yPred),
+    call: (yTrue, yPred) => amongTop(kind, k, yTrue, yPred),
   });
 }
 

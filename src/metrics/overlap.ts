@@ -3,7 +3,7 @@ import { describe, NablaError } from '../errors.ts';
 import { cast, greaterEqual } from '../ops/compare.ts';
 import { recorded } from '../saving/recorded.ts';
 import { type MeanIoUOptions, meanIoU } from './confusion.ts';
-import type { StreamingMetric } from './metric.ts';
+import type { MetricOptions, StreamingMetric } from './metric.ts';
 
 const epsilon = 1e-7;
 
@@ -14,7 +14,7 @@ export interface IoUOptions extends MeanIoUOptions {
 }
 
 /** Options of {@link binaryIoU}. */
-export interface BinaryIoUOptions {
+export interface BinaryIoUOptions extends MetricOptions {
   /** The classes that are averaged over. Default `[0, 1]`. */
   targetClassIds?: readonly number[];
   /** Predictions of at least this say yes. Default 0.5. */
@@ -23,6 +23,7 @@ export interface BinaryIoUOptions {
 
 function overClasses(
   name: string,
+  key: string,
   numClasses: number,
   targets: readonly number[],
   update: StreamingMetric['update'],
@@ -46,7 +47,7 @@ function overClasses(
     }
     return total / (met + epsilon);
   };
-  return { name, update, result };
+  return { name: key, update, result };
 }
 
 /** The overlap of what is labelled and what is predicted as one of some classes over their union, averaged over those classes that are met. */
@@ -56,7 +57,7 @@ export function iou(options: IoUOptions): StreamingMetric {
     'metrics',
     'iou',
     [options],
-    overClasses('iou', numClasses, targetClassIds, meanIoU(options).update),
+    overClasses('iou', options.name ?? 'iou', numClasses, targetClassIds, meanIoU(options).update),
   );
 }
 
@@ -68,17 +69,21 @@ export function binaryIoU(options: BinaryIoUOptions = {}): StreamingMetric {
   const { update } = meanIoU({ numClasses: 2 });
   const said: StreamingMetric['update'] = (yTrue, yPred) =>
     update(yTrue, cast(greaterEqual(yPred, threshold), 'int32'));
-  return recorded('metrics', 'binaryIoU', [options], overClasses('binaryIoU', 2, targetClassIds, said));
+  const key = options.name ?? 'binaryIoU';
+  return recorded('metrics', 'binaryIoU', [options], overClasses('binaryIoU', key, 2, targetClassIds, said));
 }
 
 /** {@link iou} where labels are one-hot rows, and predictions rows of scores. */
 export function oneHotIoU(options: Omit<IoUOptions, 'sparseYTrue' | 'sparseYPred'>): StreamingMetric {
   const metric = iou({ ...options, sparseYTrue: false, sparseYPred: false });
-  return recorded('metrics', 'oneHotIoU', [options], { ...metric, name: 'oneHotIoU' });
+  return recorded('metrics', 'oneHotIoU', [options], { ...metric, name: options.name ?? 'oneHotIoU' });
 }
 
 /** {@link meanIoU} where labels are one-hot rows, and predictions rows of scores. */
 export function oneHotMeanIoU(options: Omit<MeanIoUOptions, 'sparseYTrue' | 'sparseYPred'>): StreamingMetric {
   const metric = meanIoU({ ...options, sparseYTrue: false, sparseYPred: false });
-  return recorded('metrics', 'oneHotMeanIoU', [options], { ...metric, name: 'oneHotMeanIoU' });
+  return recorded('metrics', 'oneHotMeanIoU', [options], {
+    ...metric,
+    name: options.name ?? 'oneHotMeanIoU',
+  });
 }

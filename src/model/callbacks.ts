@@ -16,6 +16,8 @@ export interface FitControl {
   readonly iterations: number;
   /** Epochs that fit was asked for. */
   readonly epochs: number;
+  /** Steps of the epoch that runs, once it does; undefined where the data do not say how many there will be. */
+  readonly stepsPerEpoch: number | undefined;
   /** Was the fit ended by its signal? */
   readonly aborted: boolean;
   /** In `onTrainBegin`: has fit begin there. */
@@ -46,6 +48,8 @@ export interface Callback {
   onEpochEnd?(epoch: number, logs: Logs, control: FitControl): void | Promise<void>;
   /** At the end, with the logs of the last epoch. */
   onTrainEnd?(logs: Logs, control: FitControl): void | Promise<void>;
+  /** Called where the fit ends with an error, its own or a callback's, before it throws it. Errors in here are lost. */
+  onTrainError?(error: unknown, control: FitControl): void | Promise<void>;
 }
 
 /** Options of {@link EarlyStopping}. */

@@ -11,6 +11,7 @@ import type { Model } from './model.ts';
 /** The control with what only fit may change. */
 export interface Control extends FitControl {
   stopping: boolean;
+  stepsPerEpoch: number | undefined;
   /** The epoch, the steps of it that were completed, and what its order was shuffled from. */
   at: { epoch: number; step: number; shuffle?: PhiloxState; data?: DataPosition };
   resume: FitPosition | undefined;
@@ -39,6 +40,7 @@ export function makeControl(model: Model<Nested<Tensor>>, options: FitOptions): 
       this.at = position;
     },
     stopping: false,
+    stepsPerEpoch: undefined,
     stop() {
       this.stopping = true;
     },

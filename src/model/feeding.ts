@@ -87,12 +87,15 @@ function checkDatasetOptions(where: string, dataset: Dataset<unknown>, options: 
       'validationSplit is for arrays, got a data set; split it with take() and skip()',
     );
   }
-  if (sampleWeight !== undefined) {
-    throw new NablaError(where, 'sampleWeight is for arrays, got a data set; give elements [x, y, weight]');
-  }
+  refuseWeights(where, sampleWeight);
   if (dataset.size === Number.POSITIVE_INFINITY && stepsPerEpoch === undefined) {
     throw new NablaError(where, 'the data set has no end, expected stepsPerEpoch; or give repeat() a count');
   }
+}
+
+function refuseWeights(where: string, given: unknown): void {
+  if (given === undefined) return;
+  throw new NablaError(where, 'sampleWeight is for arrays, got a data set; give elements [x, y, weight]');
 }
 
 /** Throws unless a fit over a data set can go on from there. */
@@ -130,6 +133,7 @@ export async function evaluateDataset(
   const where = `${model.name}.evaluate`;
   model.compiled('evaluate');
   const { steps, batchSize } = options;
+  refuseWeights(where, options.sampleWeight);
   if (steps !== undefined) checkCount(where, 'steps', steps);
   if (dataset.size === Number.POSITIVE_INFINITY && steps === undefined) {
     throw new NablaError(where, 'the data set has no end, expected steps');

@@ -29,8 +29,10 @@ export interface FitOptions {
   batchSize?: number;
   /** Steps an epoch, for data sets: the next epoch goes on where the last one ended. Default: an epoch is a pass. */
   stepsPerEpoch?: number;
-  /** Samples and labels that are evaluated after every epoch, or a data set of them. */
-  validationData?: readonly [x: ModelData, y: ModelData | null] | Dataset<unknown>;
+  /** Samples and labels that are evaluated after every epoch, with the weights of samples if there are any, or a data set of them. */
+  validationData?:
+    | readonly [x: ModelData, y: ModelData | null, sampleWeight?: SampleWeights]
+    | Dataset<unknown>;
   /** Steps of the validation over a data set. Default: all. */
   validationSteps?: number;
   /** Share of the samples, taken from the end before shuffling, that is kept for validation. Default 0. */
@@ -42,7 +44,7 @@ export interface FitOptions {
   /** Weight of each class in the loss, by its index; for models of one output. */
   classWeight?: Readonly<Record<number, number>>;
   /** Weight of each sample in the loss; of several outputs one for all, or one for each as an array or a record by name. */
-  sampleWeight?: SampleWeight | readonly SampleWeight[] | Readonly<Record<string, SampleWeight>>;
+  sampleWeight?: SampleWeights;
   /** Called as the fit goes. */
   callbacks?: readonly Callback[];
   /** 0: silent, 1: a progress bar, 2: a line an epoch, `'auto'`: a bar in a terminal, else lines. Default `'auto'`. */
@@ -55,12 +57,25 @@ export interface FitOptions {
   resume?: FitPosition | undefined;
 }
 
+/** Weights of samples: for all outputs, or for each, in their order or by their names. */
+export type SampleWeights = SampleWeight | readonly SampleWeight[] | Readonly<Record<string, SampleWeight>>;
+
+/** What weighs samples, or classes, of arrays. */
+export interface Weighing {
+  /** Weight of each sample in the loss and in `weightedMetrics`, as fit takes them. Not for data sets. */
+  sampleWeight?: SampleWeights;
+  /** Weight of each class, by its index; for models of one output. */
+  classWeight?: Readonly<Record<number, number>>;
+}
+
 /** What evaluate takes beside samples and labels. */
 export interface EvaluateOptions {
   /** Samples a step. Default 256. Not for data sets that are batched. */
   batchSize?: number;
   /** Steps over a data set. Default: all. */
   steps?: number;
+  /** Weight of each sample in the loss and in `weightedMetrics`, as fit takes them. Not for data sets. */
+  sampleWeight?: SampleWeights;
 }
 
 type AnyModel = Model<Nested<Tensor>>;
@@ -106,9 +121,9 @@ export async function runFit(
       throw new NablaError(where, `validationSplit ${validationSplit} leaves no samples to train on`);
     if (kept < length) model.checkEvaluable(where);
     const { sampleWeight, classWeight } = options;
-    const data = feed ? plain : weighted(where, taken, plain, sampleWeight, classWeight);
+    const data = feed ? plain : weighted(where, taken, plain, options);
     // As in Keras: weights of classes count in training only.
-    const held = feed || classWeight === undefined ? data : weighted(where, taken, plain, sampleWeight);
+    const held = feed || classWeight === undefined ? data : weighted(where, taken, plain, { sampleWeight });
     const validate = validationOf(model, taken, options, held, kept);
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
@@ -138,6 +153,9 @@ export async function runFit(
       model.resumeFrom(() => control.position);
       try {
         return await runEpochs(session);
+      } catch (error) {
+        for (const callback of options.callbacks ?? []) await tellError(callback, error, control);
+        throw error;
       } finally {
         model.resumeFrom(control.position);
       }
@@ -146,6 +164,13 @@ export async function runFit(
     await feeds.close();
     taken.dispose();
   }
+}
+
+/** What goes wrong while an error is told must not take its place. */
+async function tellError(callback: Callback, error: unknown, control: Control): Promise<void> {
+  try {
+    await callback.onTrainError?.(error, control);
+  } catch {}
 }
 
 function checkOptions(where: string, options: FitOptions): void {
@@ -173,19 +198,21 @@ function checkOptions(where: string, options: FitOptions): void {
   if (validationData !== undefined && validationSplit > 0) {
     throw new NablaError(where, 'got both validationData and validationSplit, expected one of them');
   }
-  const isPair = Array.isArray(validationData) && validationData.length === 2;
+  const isPair = Array.isArray(validationData) && [2, 3].includes(validationData.length);
   if (validationData !== undefined && !isPair && !(validationData instanceof Dataset)) {
-    throw new NablaError(where, `bad validationData, got ${describe(validationData)}, expected [x, y]`);
+    throw new NablaError(
+      where,
+      `bad validationData, got ${describe(validationData)}, expected [x, y] or [x, y, sampleWeight]`,
+    );
   }
 }
 
 /** The data with the weights of their samples: what is given for them, times that of their class. */
-function weighted(
+export function weighted(
   where: string,
   taken: Taken,
   data: StepData,
-  sampleWeight: FitOptions['sampleWeight'],
-  classWeight?: FitOptions['classWeight'],
+  { sampleWeight, classWeight }: { [K in keyof Weighing]: Weighing[K] | undefined },
 ): StepData {
   if (classWeight === undefined && sampleWeight === undefined) return data;
   const { names } = data.slots.y;
@@ -223,8 +250,10 @@ function validationOf(
   if (validationData instanceof Dataset) return undefined;
   if (validationData === undefined)
     return kept === length ? undefined : { data, indices: ascending(length).subarray(kept) };
-  const [x, y] = validationData;
-  const held = model.takeData(`${model.name}.fit.validationData`, taken, { x, y }, false, 'validation ');
+  const [x, y, sampleWeight] = validationData;
+  const where = `${model.name}.fit.validationData`;
+  const plain = model.takeData(where, taken, { x, y }, false, 'validation ');
+  const held = weighted(where, taken, plain, { sampleWeight });
   return { data: held, indices: ascending(held.x[0]!.length) };
 }
 
@@ -287,6 +316,7 @@ async function runEpoch(
   const full = Math.floor(order.count / order.batchSize);
   const rest = order.count - full * order.batchSize;
   const total = feed ? (stepsPerEpoch ?? feed.size) : full + (rest > 0 ? 1 : 0);
+  control.stepsPerEpoch = total;
   const mean = trainer.runningMean();
   const began = performance.now();
   reporter.beginEpoch(epoch, epochs, total);

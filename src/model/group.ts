@@ -48,7 +48,7 @@ export class ParameterGroup {
   /** Those of a flat optimizer: its three ranges; those of a composed one: all in one, by {@link stateLayout}. */
   readonly states: readonly (Storage | undefined)[];
   readonly stateLayout: ReadonlyMap<Variable, readonly StatePlace[]>;
-  /** The gradients of steps that have not changed the weights yet. */
+  /** The sum of the gradients since the last step that changed the weights; that of the next one begins anew. */
   readonly accumulated: Storage | undefined;
   /** The exponential moving average of the weights. */
   readonly average: Storage | undefined;
@@ -179,9 +179,13 @@ export class ParameterGroup {
 
   /** The gradients of the last step, as the optimizer got them but for a global norm. */
   readGradients(): Map<Variable<'float32'>, Float32Array> {
-    const flat = this.gradients(0);
+    const { norm, value } = this.optimizer.clipping;
+    const every = this.optimizer.gradientAccumulationSteps;
+    const sums = this.accumulated !== undefined && norm === undefined && value === undefined;
+    const flat = sums ? this.accumulated : this.gradients(0);
+    const given = (values: Float32Array) => (sums ? values.map((each) => each / every) : values);
     return new Map(
-      this.segments.map(({ variable, offset }) => [variable, this.read(flat, offset, variable.size)]),
+      this.segments.map(({ variable, offset }) => [variable, given(this.read(flat!, offset, variable.size))]),
     );
   }
 

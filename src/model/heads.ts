@@ -15,6 +15,12 @@ export type OutputMetrics = MetricLike | readonly MetricLike[] | null;
 /** Metrics: of the only output, or of each, in their order or by their names. */
 export type Metrics = readonly OutputMetrics[] | Readonly<Record<string, OutputMetrics>>;
 
+/** A metric, and whether samples count by their weights in it. */
+export interface Measured {
+  readonly metric: AnyMetric;
+  readonly weighted: boolean;
+}
+
 /** One output of a compiled model. */
 export interface Head {
   /** The output's name. */
@@ -27,7 +33,7 @@ export interface Head {
   /** Under which name its loss is reported; undefined where there is only one. */
   readonly lossName: string | undefined;
   /** Their names are those in logs. */
-  readonly metrics: readonly AnyMetric[];
+  readonly metrics: readonly Measured[];
   /** Its place among the labels; undefined where it has neither loss nor metrics. */
   readonly label: number | undefined;
 }
@@ -37,6 +43,7 @@ export interface HeadOptions {
   readonly loss?: Losses | null | undefined;
   readonly lossWeights?: readonly number[] | Readonly<Record<string, number>> | undefined;
   readonly metrics?: Metrics | undefined;
+  readonly weightedMetrics?: Metrics | undefined;
 }
 
 const has = (value: unknown, method: string) =>
@@ -47,7 +54,7 @@ const isMetric = (value: unknown) => isLoss(value) || has(value, 'update');
 
 /** The heads of a model with these outputs. */
 export function headsOf(where: string, { names }: Slots, options: HeadOptions): Head[] {
-  const { loss, lossWeights, metrics } = options;
+  const { loss, lossWeights, metrics, weightedMetrics } = options;
   const losses = spread(where, 'loss', loss, names, isLoss).map((like) =>
     like === undefined || like === null ? undefined : getLoss(where, like as LossLike),
   );
@@ -59,13 +66,19 @@ export function headsOf(where: string, { names }: Slots, options: HeadOptions): 
   if (bad !== undefined)
     throw new NablaError(where, `bad lossWeights, got ${describe(bad)}, expected finite numbers`);
   const measured = metricsOf(where, metrics, names);
+  const weighing = metricsOf(where, weightedMetrics, names);
   const several = names.length > 1;
   const reported = losses.filter((each) => each !== undefined).length > 1;
   const taken = new Set(['loss', ...(reported ? names.map((name) => `${name}_loss`) : [])]);
   let labels = 0;
   return names.map((name, index) => {
     const prefix = several ? `${name}_` : '';
-    const own = measured[index]!.map((like) => renamed(getMetric(where, like), prefix, taken));
+    const own = [measured, weighing].flatMap((lists, i) =>
+      lists[index]!.map((like) => ({
+        metric: renamed(getMetric(where, like), prefix, taken),
+        weighted: i === 1,
+      })),
+    );
     const used = losses[index] !== undefined || own.length > 0;
     return {
       name,

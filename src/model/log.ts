@@ -1,12 +1,9 @@
 // The log of steps: how a program writes its numbers, and the means over an epoch that are made of them.
 import type { Storage } from '../engine.ts';
 import { NablaError } from '../errors.ts';
-import { countingOnly, stepsIn } from '../masks.ts';
+import { countingOnly, sumsOf } from '../masks.ts';
 import type { AnyMetric, StreamingMetric } from '../metrics/metric.ts';
 import { isStreaming, ratio } from '../metrics/metric.ts';
-import { mul } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
-import { mean } from '../ops/reduce.ts';
 import { stack } from '../ops/shape.ts';
 import type { Graph } from '../program/graph.ts';
 import { sameShape, showShape } from '../shape.ts';
@@ -63,30 +60,33 @@ export class LogWriter {
     this.columns.push(this.memory.column(name));
   }
 
-  /** Reports a metric of labels and predictions. */
-  metric(metric: AnyMetric, yTrue: Tensor, yPred: Tensor, batchSize: number): void {
+  /** Reports a metric of labels and predictions. `weights`, `[batch]`: how much each sample counts. */
+  metric(metric: AnyMetric, yTrue: Tensor, yPred: Tensor, batchSize: number, weights?: Tensor): void {
     const { name } = metric;
+    const { mask } = yPred;
     named(name, () => {
       if (isStreaming(metric)) {
         this.entries.push({ name, metric });
-        this.accumulate(name, metric.update(yTrue, yPred));
+        const update = countingOnly(mask, () => metric.update(yTrue, yPred), weights);
+        this.accumulate(name, update);
         return;
       }
-      const { mask } = yPred;
-      const { result: perSample, used } = countingOnly(mask, () => metric.call(yTrue, yPred));
-      checkPerSample(name, perSample, batchSize);
-      const value = mean(cast(perSample, 'float32'));
-      if (mask === undefined || !used) {
-        this.value(name, value);
+      const call = () => {
+        const perSample = metric.call(yTrue, yPred);
+        checkPerSample(name, perSample, batchSize);
+        return perSample;
+      };
+      const { sum, count, plain } = countingOnly(mask, () => sumsOf(call), weights);
+      if (plain !== undefined) {
+        this.value(name, plain);
         return;
       }
-      // Batches differ in how many of their steps count: the mean over an epoch weighs them by that.
-      const steps = stepsIn(mask);
+      // Batches differ in how much of them counts: the mean over an epoch weighs them by that.
       this.entries.push({
         name,
-        metric: { name, update: metric.call, result: ([sum, count]) => ratio(sum!, count!) },
+        metric: { name, update: metric.call, result: ([total, all]) => ratio(total!, all!) },
       });
-      this.accumulate(name, stack([mul(value, steps), steps], 0));
+      this.accumulate(name, stack([sum, count], 0));
     });
   }
 

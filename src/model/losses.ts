@@ -31,7 +31,7 @@ export function lossOf(
   for (const { index, label, loss, lossName, lossWeight } of heads) {
     if (loss === undefined) continue;
     const prediction = predictions[index]!;
-    const { result: losses } = countingOnly(prediction.mask, () =>
+    const losses = countingOnly(prediction.mask, () =>
       named(loss.name, () => loss.call(y[label!]!, prediction)),
     );
     checkPerSample(loss.name, losses, prediction.shape[0]!);

@@ -11,7 +11,7 @@ import { captureTraining, restoreTraining, type TrainingState } from '../saving/
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { evaluateDataset, predictDataset } from './feeding.ts';
-import { type EvaluateOptions, type FitOptions, runFit } from './fit.ts';
+import { type EvaluateOptions, type FitOptions, runFit, type Weighing, weighted } from './fit.ts';
 import { ModelRandom } from './generator.ts';
 import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';
@@ -38,6 +38,8 @@ export interface CompileOptions {
   lossWeights?: readonly number[] | Readonly<Record<string, number>>;
   /** What is reported beside the loss. Of several outputs an array of one entry for each (a metric or an array), or a record by name. */
   metrics?: Metrics;
+  /** The same with samples counted by their weights (fit's and evaluate's `sampleWeight` and `classWeight`). */
+  weightedMetrics?: Metrics;
 }
 
 /** What a model was compiled with. */
@@ -92,13 +94,14 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
 
   /** Sets how the model is trained. Call it again to start over with a new optimizer. */
   compile(options: CompileOptions): void {
-    const { optimizer = 'rmsprop', loss, lossWeights, metrics } = options ?? {};
+    const { optimizer = 'rmsprop', loss, lossWeights, metrics, weightedMetrics } = options ?? {};
     const where = `${this.name}.compile`;
     if (loss === undefined && this.trainStep === undefined)
       throw new NablaError(where, "loss is missing, expected a name such as 'meanSquaredError'");
     if (this.#trainer?.isBusy)
       throw new NablaError(where, 'the model is being trained or evaluated; await that call first');
-    const compiled = { optimizer: getOptimizer(where, optimizer), options: { loss, lossWeights, metrics } };
+    const given = { loss, lossWeights, metrics, weightedMetrics };
+    const compiled = { optimizer: getOptimizer(where, optimizer), options: given };
     const outputs = this.outputSlots;
     const heads = outputs && headsOf(where, outputs, compiled.options);
     this.#trainer?.dispose();
@@ -121,7 +124,8 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   /** @internal What it reports and minimises of each output; the model must be built, unless it has its own step and no loss. */
   heads(where: string): readonly Head[] {
     const { options } = this.compiled(where);
-    if (options.loss === undefined && options.metrics === undefined) return [];
+    const { loss, metrics, weightedMetrics } = options;
+    if (loss === undefined && metrics === undefined && weightedMetrics === undefined) return [];
     this.#heads ??= headsOf(`${this.name}.compile`, this.outputSlots!, options);
     return this.#heads;
   }
@@ -223,7 +227,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     this.compiled('evaluate');
     const taken = new Taken(where);
     try {
-      const data = this.takeData(where, taken, { x, y }, false);
+      const data = weighted(where, taken, this.takeData(where, taken, { x, y }, false), options);
       return await this.trainer('evaluate').evaluate(data, options);
     } finally {
       taken.dispose();
@@ -231,13 +235,13 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   }
 
   /** Takes one training step on one batch and gives its loss and metrics. */
-  async trainOnBatch(x: ModelData, y?: ModelData | null): Promise<Logs> {
+  async trainOnBatch(x: ModelData, y?: ModelData | null, options: Weighing = {}): Promise<Logs> {
     const where = `${this.name}.trainOnBatch`;
     this.compiled('trainOnBatch');
     this.random.follow();
     const taken = new Taken(where);
     try {
-      const data = this.takeData(where, taken, { x, y }, true);
+      const data = weighted(where, taken, this.takeData(where, taken, { x, y }, true), options);
       return await this.trainer('trainOnBatch').trainOnBatch(data);
     } finally {
       taken.dispose();

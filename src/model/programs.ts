@@ -54,8 +54,10 @@ export function stepProgram(engine: Engine, spec: StepSpec, group?: ParameterGro
     log.value('loss', computed.loss);
     for (const [name, value] of computed.reported) log.value(name, value);
     for (const { metrics, label, index } of spec.heads) {
-      for (const metric of metrics)
-        log.metric(metric, batch.y[label!]!, computed.predictions[index]!, spec.batchSize);
+      for (const { metric, weighted } of metrics) {
+        const weights = weighted ? batch.weights[label!] : undefined;
+        log.metric(metric, batch.y[label!]!, computed.predictions[index]!, spec.batchSize, weights);
+      }
     }
     for (const [name, value] of computed.metrics) log.value(name, value);
     log.write();

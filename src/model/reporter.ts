@@ -1,5 +1,6 @@
 // What fit shows as it goes: a progress bar in a terminal, a line an epoch elsewhere, or nothing.
 import { createProgress, type Progress } from '../cli/terminal.ts';
+import { memory } from '../tensor.ts';
 import type { Logs } from './history.ts';
 
 /** Shows the progress of a fit. */
@@ -40,6 +41,12 @@ function linesOnly(): Reporter {
   };
 }
 
+/** Bytes that tensors and programs hold. */
+function bytesHeld(): number {
+  const { bufferBytes, workspaceBytes } = memory();
+  return bufferBytes + workspaceBytes;
+}
+
 function progressBars(): Reporter {
   let bar: Progress | undefined;
   return {
@@ -47,10 +54,10 @@ function progressBars(): Reporter {
       bar = createProgress({ total: steps, label: `Epoch ${epoch + 1}/${epochs}` });
     },
     update(step, logs) {
-      bar?.update({ step, metrics: logs });
+      bar?.update({ step, metrics: logs, memory: bytesHeld });
     },
     endEpoch(_epoch, _epochs, logs, steps) {
-      bar?.finish({ step: steps, metrics: logs });
+      bar?.finish({ step: steps, metrics: logs, memory: bytesHeld });
     },
     breakOff() {
       bar?.finish();

@@ -116,11 +116,12 @@ export class Step {
 
   /** Has the metrics that the model was compiled with reported, of predictions and the batch's labels. */
   updateMetrics(predictions: Nested<Tensor>): void {
-    const { heads, y, size, log } = this.#context;
+    const { heads, y, size, log, weights } = this.#context;
     const outputs = this.#inOrder(predictions);
     this.#measured.push(() => {
       for (const { metrics, label, index } of heads)
-        for (const metric of metrics) log?.metric(metric, y[label!]!, outputs[index]!, size);
+        for (const { metric, weighted } of metrics)
+          log?.metric(metric, y[label!]!, outputs[index]!, size, weighted ? weights[label!] : undefined);
     });
   }
 

@@ -377,6 +377,6 @@ function entriesOf(heads: readonly Head[]): LogEntry[] {
   const metrics = heads.flatMap(({ metrics }) => metrics);
   return [
     ...numbers,
-    ...metrics.map((metric) => ({ name: metric.name, metric: isStreaming(metric) ? metric : undefined })),
+    ...metrics.map(({ metric }) => ({ name: metric.name, metric: isStreaming(metric) ? metric : undefined })),
   ];
 }

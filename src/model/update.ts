@@ -3,6 +3,7 @@
 import type { Storage } from '../engine.ts';
 import { add, div, floorDiv, maximum, minimum, mod, mul, sub } from '../ops/arithmetic.ts';
 import { equal, where } from '../ops/compare.ts';
+import { fill } from '../ops/creation.ts';
 import { norm, sumSquares } from '../ops/reduce.ts';
 import { sqrt } from '../ops/unary.ts';
 import { ComposedOptimizer } from '../optimizers/composed.ts';
@@ -13,7 +14,7 @@ import { floatBits, type Graph, Value } from '../program/graph.ts';
 import { gatherModes } from '../program/kernels.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import { emit, named, valueOf } from '../trace.ts';
+import { named, valueOf } from '../trace.ts';
 import { counterIndex, logRows, type TrainingMemory } from './arena.ts';
 import type { ParameterGroup } from './group.ts';
 
@@ -21,7 +22,7 @@ import type { ParameterGroup } from './group.ts';
 interface Step {
   readonly graph: Graph;
   readonly group: ParameterGroup;
-  /** The flat gradients. */
+  /** The flat gradients, or the sum of those that were gathered. */
   readonly gradients: Storage;
   /** float32, one number at least. */
   readonly rate: Value;
@@ -29,6 +30,11 @@ interface Step {
   readonly updates: Tensor;
   /** Whether this step changes the weights; undefined: each does. */
   readonly changes: Tensor | undefined;
+}
+
+/** Where gradients are gathered, and whether this step is the first since an update. */
+interface Gathering extends Pick<Step, 'graph' | 'group' | 'gradients'> {
+  readonly begins: Tensor;
 }
 
 /** Changes a group's weights by their gradients, in the order of its segments. `use`: how often the step did so before. */
@@ -51,18 +57,22 @@ export function applyGradients(
   });
   const counter = graph.external(group.counter, [], 'int32');
   const taken = new Tensor([], 'int32', { kind: 'traced', graph, value: counter });
+  const clipsEach = clipping.norm !== undefined || clipping.value !== undefined;
+  if (gathers)
+    gather({ graph, group, gradients: flat, begins: equal(mod(taken, every), 0) }, every, clipping);
+  // What was gathered is divided where it is multiplied anyway, in the update.
+  const sums = gathers && !clipsEach;
   const step: Step = {
     graph,
     group,
-    gradients: flat,
+    gradients: sums ? group.accumulated! : flat,
     rate: learningRate(graph, memory, group, use),
     updates: gathers ? floorDiv(taken, every) : taken,
     changes: gathers ? equal(mod(add(taken, 1), every), 0) : undefined,
   };
-  if (step.changes !== undefined) gather(step, step.changes, every, clipping);
-  const clip = globalScale(external(graph, flat, [size]), clipping);
-  if (optimizer instanceof FlatOptimizer) updateFlat(step, optimizer, clip);
-  else if (optimizer instanceof ComposedOptimizer) updateComposed(step, optimizer, clip);
+  const scale = globalScale(external(graph, step.gradients, [size]), clipping, sums ? every : 1);
+  if (optimizer instanceof FlatOptimizer) updateFlat(step, optimizer, scale);
+  else if (optimizer instanceof ComposedOptimizer) updateComposed(step, optimizer, scale);
   if (averaging !== undefined) average(step, averaging);
   for (const { variable } of segments) {
     const { name, constraint } = variable;
@@ -156,39 +166,47 @@ function clipOne(gradient: Tensor, clipping: Clipping): Tensor {
   return gradient;
 }
 
-/** The factor that brings all gradients together within their norm. */
-function globalScale(gradients: Tensor, { globalNorm }: Clipping): Tensor | undefined {
-  if (globalNorm === undefined) return undefined;
-  return div(globalNorm, maximum(sqrt(sumSquares(gradients)), globalNorm));
+/** The factor that makes the mean of gradients that are the sum of `count`, and brings it within the norm of all together. */
+function globalScale(gradients: Tensor, { globalNorm }: Clipping, count: number): Tensor | undefined {
+  if (globalNorm === undefined) return count === 1 ? undefined : fill([], 1 / count);
+  return div(globalNorm, maximum(sqrt(sumSquares(gradients)), globalNorm * count));
 }
 
-/** Adds the gradients to those of the steps since the last update, and leaves their mean in the gradients' place. */
-function gather({ graph, group, gradients }: Step, changes: Tensor, every: number, clipping: Clipping): void {
-  const shape = [group.size];
-  const kept = group.accumulated!;
-  const total = add(external(graph, gradients, shape), external(graph, kept, shape));
-  const mean = div(total, every);
-  const left = where(changes, 0, total);
-  store(graph, gradients, mean, 'gradients');
-  store(graph, kept, left, 'gradients');
+/**
+ * Adds the gradients to those of the steps since the last update, in one pass; the first step after it begins anew. Limits of single gradients are those
+ * of the mean, which then takes the gradients' place.
+ */
+function gather({ graph, group, gradients, begins }: Gathering, every: number, clipping: Clipping): void {
+  const kept = graph.external({ storage: group.accumulated!, byteOffset: 0 }, [group.size], 'float32');
+  const given = graph.external({ storage: gradients, byteOffset: 0 }, [group.size], 'float32');
+  graph.addEffect({
+    kernel: 'map',
+    outputs: [kept],
+    inputs: [kept, given, valueOf(graph, begins, 'gradients')],
+    attributes: [],
+    micro: [
+      { op: 'constant', args: [0] },
+      { op: 'select', args: [2, 3, 0] },
+      { op: 'add', args: [4, 1] },
+    ],
+    where: 'gradients',
+  });
   if (clipping.norm === undefined && clipping.value === undefined) return;
   for (const { variable, offset } of group.segments) {
-    const clipped = clipOne(external(graph, gradients, variable.shape, offset), clipping);
-    store(graph, gradients, clipped, variable.name, offset);
+    const mean = div(external(graph, group.accumulated!, variable.shape, offset), every);
+    store(graph, gradients, clipOne(mean, clipping), variable.name, offset);
   }
 }
 
 /** One update instruction for each stretch of weights: one for all of them, unless options or other models set some apart. */
 function updateFlat(step: Step, optimizer: FlatOptimizer, clip: Tensor | undefined): void {
   const { graph, group, updates, changes } = step;
+  // A negative step is passed over.
+  const taken = changes === undefined ? updates : where(changes, updates, -1);
   for (const { variable, storage, start, offset, size } of group.stretches) {
     const part = (of: object, from: number) =>
       graph.external({ storage: of, byteOffset: from * 4 }, [size], 'float32');
     const multiplier = optimizer.learningRateMultiplierOf(variable);
-    const ranges = [{ storage, from: start }];
-    for (const state of group.states) if (state !== undefined) ranges.push({ storage: state, from: offset });
-    const before =
-      changes && ranges.map(({ storage: of, from }) => copyOf(external(graph, of, [size], from)));
     graph.addEffect({
       kernel: 'update',
       outputs: [part(storage, start)],
@@ -196,26 +214,13 @@ function updateFlat(step: Step, optimizer: FlatOptimizer, clip: Tensor | undefin
         part(step.gradients, offset),
         ...group.states.map((state) => state && part(state, offset)),
         multiplier === 1 ? step.rate : valueOf(graph, rateTensor(step, multiplier), optimizer.name),
-        valueOf(graph, updates, optimizer.name),
+        valueOf(graph, taken, optimizer.name),
         clip && valueOf(graph, clip, optimizer.name),
       ],
       attributes: optimizer.attributes(optimizer.weightDecayOf(variable)),
       where: optimizer.name,
     });
-    // Where gradients are only gathered, all is put back as it was.
-    before?.forEach((former, i) => {
-      const { storage: of, from } = ranges[i]!;
-      const kept = where(changes!, external(graph, of, [size], from), former);
-      store(graph, of, kept, optimizer.name, from);
-    });
   }
-}
-
-function copyOf(tensor: Tensor): Tensor {
-  const { shape, dtype } = tensor;
-  const attributes = contiguousCopy(tensor.size);
-  const outputs = [{ shape, dtype }];
-  return emit({ kernel: 'copy', outputs, inputs: [tensor], attributes, where: 'update' })[0]!;
 }
 
 /** The update of each weight by the ops of the optimizer. */

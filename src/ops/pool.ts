@@ -1,11 +1,13 @@
 // Pooling over channelsLast data in one to three dimensions, and its gradients.
-import { record } from '../autodiff.ts';
+import { record, stopRecording } from '../autodiff.ts';
 import { NablaError } from '../errors.ts';
 import { poolKinds } from '../program/kernels.ts';
-import { showShape } from '../shape.ts';
+import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
-import { cast } from './compare.ts';
+import { cast, greater, isNaN, logicalAnd, logicalNot, logicalOr, where } from './compare.ts';
+import { stridedSlice } from './rearrange.ts';
+import { pad, reshape } from './shape.ts';
 import {
   asThree,
   checkPadding,
@@ -37,15 +39,56 @@ function emitGradient(x: Tensor, y: Tensor, dy: Tensor, attributes: readonly num
   const where = placeName(`${name} gradient`);
   const outputs = [{ shape: x.shape, dtype: 'float32' as const }];
   const out = emit({ kernel: 'poolGrad', outputs, inputs: [x, y, dy], attributes, where })[0]!;
-  // The gradient of averages is linear, with averages as its transpose. That of maxima goes to places which only x tells.
-  const linear = attributes[0] === poolKinds.average;
-  record(
-    `${name} gradient`,
-    [out],
-    linear ? [dy] : [x, y, dy],
-    linear ? (dx) => [dx && emitPool(dx, dy.shape, attributes, name)] : undefined,
-  );
+  // Both gradients are linear. That of averages has averages as its transpose; that of maxima goes to places that do not move with x.
+  const average = attributes[0] === poolKinds.average;
+  record(`${name} gradient`, [out], [dy], (dx) => {
+    if (dx === undefined) return [];
+    return [average ? emitPool(dx, dy.shape, attributes, name) : atMaxima(x, dx, dy.shape, attributes)];
+  });
   return out;
+}
+
+/** The numbers of `values` where `x` has the first maximum of each window. */
+function atMaxima(x: Tensor, values: Tensor, shape: Shape, attributes: readonly number[]): Tensor {
+  const three = (start: number) => attributes.slice(start, start + 3) as [number, number, number];
+  const [batch, channels] = [attributes[1]!, attributes[5]!];
+  const [size, out, kernel, stride, before] = [three(2), three(6), three(9), three(12), three(15)];
+  const behind = out.map((n, i) => Math.max(0, (n - 1) * stride[i]! + kernel[i]! - before[i]! - size[i]!));
+  const around = [[0, 0], ...before.map((n, i) => [n, behind[i]!] as const), [0, 0]] as [number, number][];
+  const padded = (t: Tensor, constant: number) =>
+    pad(reshape(t, [batch, ...size, channels]), around, constant);
+  const [numbers, picked] = [stopRecording(() => padded(x, Number.NEGATIVE_INFINITY)), padded(values, 0)];
+  let best: Tensor | undefined;
+  let found: Tensor | undefined;
+  for (let k = 0; k < kernel[0] * kernel[1] * kernel[2]; k++) {
+    const at = [
+      Math.floor(k / (kernel[1] * kernel[2])),
+      Math.floor(k / kernel[2]) % kernel[1],
+      k % kernel[2],
+    ];
+    const begin = [0, ...at, 0];
+    const end = [batch, ...at.map((first, i) => first + (out[i]! - 1) * stride[i]! + 1), channels];
+    const every = (t: Tensor) => stridedSlice(t, begin, end, [1, ...stride, 1]);
+    const value = every(picked);
+    if (found === undefined) {
+      best = stopRecording(() => every(numbers));
+      found = value;
+      continue;
+    }
+    const former: Tensor = best!;
+    const [larger, most] = stopRecording(() => {
+      const number = every(numbers);
+      // NaN is larger than all numbers, and not than NaN.
+      const isLarger = logicalOr(
+        greater(number, former),
+        logicalAnd(isNaN(number), logicalNot(isNaN(former))),
+      );
+      return [isLarger, where(isLarger, number, former)] as const;
+    });
+    best = most;
+    found = where(larger, value, found);
+  }
+  return reshape(found!, shape);
 }
 
 function pool(

@@ -1,12 +1,13 @@
 // Recurrent sequences on the rnn kernel: simple, LSTM and GRU units over all time steps in one call, and their gradients.
-import { record, recording } from '../autodiff.ts';
+import { gradientThrough, record, recording, stopRecording } from '../autodiff.ts';
 import { NablaError } from '../errors.ts';
 import { rnnKinds } from '../program/kernels.ts';
 import { type Shape, sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName, view } from '../trace.ts';
 import { matMul } from './linalg.ts';
-import { reshape } from './shape.ts';
+import { rnnBySteps } from './rnn-steps.ts';
+import { concat, reshape, slice } from './shape.ts';
 
 /**
  * What the units compute; `simpleTanh` and `simpleRelu` are `h' = activation(sum)`.
@@ -83,8 +84,10 @@ export function rnn(input: Tensor, recurrent: Tensor, options: RnnOptions): RnnR
   record('rnn', outputs, inputs, (...gradients) => {
     const given = new Map(outputs.map((output, i) => [output, gradients[i]]));
     const of = (output: Tensor | undefined) => output && given.get(output);
-    const made = gradient(sources, reserve!, attributes, kind, [of(y), of(h), of(c)], mask);
-    return inputs.map((_, i) => made[i]);
+    const incoming = [of(y), of(h), of(c)];
+    const made = stopRecording(() => gradient(sources, reserve!, attributes, kind, incoming, mask));
+    recordAgain(made, incoming, sources, options);
+    return made;
   });
   return { y, h: h!, c };
 }
@@ -135,7 +138,7 @@ function gradient(
   kind: RnnKind,
   [dy, dh, dc]: readonly (Tensor | undefined)[],
   mask: Tensor | undefined,
-): (Tensor | undefined)[] {
+): Tensor[] {
   const { input, recurrent, bias, h0, c0 } = sources;
   const like = (t: Tensor | undefined) => t && { shape: t.shape, dtype: 'float32' as const };
   const where = placeName('rnn gradient');
@@ -146,10 +149,6 @@ function gradient(
     attributes,
     where,
   });
-  const made = [dInput, dProduct, dBias, dh0, dc0].filter((t) => t !== undefined);
-  // Second derivatives are refused; without this they would miss a part and nobody would know.
-  const from = [dy, dh, dc, ...Object.values(sources)].filter((t) => t !== undefined);
-  record(where, made, from, undefined);
   // The reserve begins with the states before each step.
   const [batch, time, units] = [attributes[1]!, attributes[2]!, attributes[3]!];
   const former = view(reserve, [batch * time, units]);
@@ -162,5 +161,34 @@ function gradient(
     [h0, dh0],
     [c0, dc0],
   ];
-  return gradients.flatMap(([source, g]) => (source === undefined ? [] : [g]));
+  return gradients.flatMap(([source, g]) => (source === undefined ? [] : [g!]));
+}
+
+/** Second derivatives: those of the same units, taken step by step. */
+function recordAgain(
+  made: readonly Tensor[],
+  given: readonly (Tensor | undefined)[],
+  sources: Sources,
+  options: RnnOptions,
+): void {
+  const incoming = given.filter((t) => t !== undefined);
+  const places = Object.entries(sources).filter(([, t]) => t !== undefined);
+  const inputs = places.map(([, t]) => t as Tensor);
+  const join = (parts: readonly Tensor[]) => concat(parts.map((t) => reshape(t, [t.size])) as [Tensor]);
+  const again = (...xs: Tensor[]) => {
+    const { input, recurrent, ...others } = Object.fromEntries(places.map(([name], i) => [name, xs[i]!]));
+    const { y, h, c } = rnnBySteps(input!, recurrent!, { ...options, ...others });
+    const outputs = [y, h, c].filter((_, i) => given[i] !== undefined);
+    return join(outputs as Tensor[]);
+  };
+  record('rnn gradient', made, [...incoming, ...inputs], (...gradients) => {
+    const [joined, ...rest] = gradientThrough(again, join(incoming), inputs)(...gradients);
+    let start = 0;
+    const parts = incoming.map(({ shape, size }) => {
+      const part = reshape(slice(joined!, [start], [size]), shape);
+      start += size;
+      return part;
+    });
+    return [...parts, ...rest];
+  });
 }

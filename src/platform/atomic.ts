@@ -31,32 +31,53 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Writes a file as a whole: to a new file beside it, to the disk, and then in its place. */
-export async function writeAtomically(path: string, parts: readonly Uint8Array[]): Promise<void> {
+/** A file that is being written beside the one whose place it will take. */
+export interface FileInMaking {
+  write(part: Uint8Array): Promise<void>;
+  /** To the disk, and then in its place. */
+  finish(): Promise<void>;
+  /** Removes it; nothing has changed. */
+  abandon(): Promise<void>;
+}
+
+/** Begins a file that will take a place as a whole, or not at all. */
+export async function beginFile(path: string): Promise<FileInMaking> {
   const folder = dirname(path);
   const base = basename(path);
   await mkdir(folder, { recursive: true });
   await removeLeftovers(folder, base);
   const temporary = join(folder, `.${base}.${host}.${process.pid}.${count++}.tmp`);
-  try {
-    const file = await open(temporary, 'wx');
-    try {
-      for (const part of parts) {
-        for (let at = 0; at < part.length; ) {
-          const piece = part.subarray(at, at + pieceBytes);
-          at += (await file.write(piece, 0, piece.length)).bytesWritten;
-        }
+  const file = await open(temporary, 'wx');
+  return {
+    async write(part) {
+      for (let at = 0; at < part.length; ) {
+        const piece = part.subarray(at, at + pieceBytes);
+        at += (await file.write(piece, 0, piece.length)).bytesWritten;
       }
+    },
+    async finish() {
       await file.sync();
-    } finally {
       await file.close();
-    }
-    await rename(temporary, path);
+      await rename(temporary, path);
+      await syncFolder(folder);
+    },
+    async abandon() {
+      await file.close().catch(() => {});
+      await rm(temporary, { force: true });
+    },
+  };
+}
+
+/** Writes a file as a whole: to a new file beside it, to the disk, and then in its place. */
+export async function writeAtomically(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  const file = await beginFile(path);
+  try {
+    for (const part of parts) await file.write(part);
+    await file.finish();
   } catch (error) {
-    await rm(temporary, { force: true });
+    await file.abandon();
     throw error;
   }
-  await syncFolder(folder);
 }
 
 /** The new name is safe on disk when its folder is; some systems cannot open folders, and need not. */

@@ -7,7 +7,9 @@ import { type Engine, engine, onFirstUse, useBackend } from '../engine.ts';
 import { NablaError, unknownName } from '../errors.ts';
 import './files.ts';
 import { openNodeWasm } from './node-wasm.ts';
+import './node-cache.ts';
 import './node-files.ts';
+import './node-trials.ts';
 import './node-workers.ts';
 
 /** What setBackend takes besides a name. */

@@ -55,8 +55,7 @@ function fromCsv(where: string, text: string): ReportData {
     row.split(separator).map((cell) => (cell === 'NA' ? Number.NaN : Number(cell))),
   );
   const column = (i: number) => cells.map((row) => row[i] ?? Number.NaN);
-  return {
-    epoch: column(0),
-    history: Object.fromEntries(names.slice(1).map((name, i) => [name, column(i + 1)])),
-  };
+  const columns = new Map(names.map((name, i) => [name, column(i)]));
+  const { epoch, learning_rate: learningRate, ...history } = Object.fromEntries(columns);
+  return { epoch: epoch!, history, ...(learningRate && { learningRate }) };
 }

@@ -9,6 +9,7 @@ export {
   kFold,
 } from './k-fold.ts';
 export { type FindLearningRateOptions, findLearningRate, type LearningRates } from './learning-rate.ts';
+export type { BuilderModule, ModelBuilder } from './parallel.ts';
 export {
   type Grid,
   gridSearch,

@@ -1,4 +1,6 @@
 // Cross-validation: a model for each share of the samples that is held back.
+
+import { derivedSeed } from '../data/pass.ts';
 import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
 import { NablaError } from '../errors.ts';
 import type { FitOptions } from '../model/fit.ts';
@@ -8,6 +10,7 @@ import { type ModelData, slotsOf, Taken } from '../model/slots.ts';
 import { type Nested, nest } from '../nested.ts';
 import { Philox } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
+import { builderHere, type ModelBuilder, Trials } from './parallel.ts';
 import { checkLeast, classesOf, takeRows } from './rows.ts';
 
 /** Options of {@link foldIndices}. */
@@ -75,7 +78,13 @@ function groupByClass(where: string, order: Int32Array, stratify: SampleData): v
 /** Options of {@link kFold}: those of fit, and how folds are made. */
 export interface KFoldOptions
   extends Omit<FitOptions, 'validationData' | 'validationSplit' | 'sampleWeight' | 'resume' | 'shuffle'>,
-    FoldOptions {}
+    FoldOptions {
+  /**
+   * Folds that are trained at a time, each on a worker thread of its own with one thread of the backend. `build` is then `{ module, name }`, or a function
+   * that takes all it needs from its parameter, the library. Node.js only. Default: one after the other, here.
+   */
+  workers?: number;
+}
 
 /** What {@link kFold} gives. */
 export interface KFoldResult {
@@ -90,19 +99,19 @@ export interface KFoldResult {
 /**
  * Trains a new model for each fold on the other folds' samples and evaluates it on those held back. Models are disposed of.
  *
- * @param build makes a compiled model; called once a fold
+ * @param build makes a compiled model: a function, called once a fold, or `{ module, name }`
  * @throws NablaError when there are fewer samples than folds, or options make no sense
  * @example
  * const { mean, std } = await kFold(build, x, y, { folds: 5, stratify: y, epochs: 10, verbose: 0 });
  * console.log(`${mean.accuracy} ± ${std.accuracy}`);
  */
 export async function kFold(
-  build: () => Model<Nested<Tensor>>,
+  build: ModelBuilder<[], Model<Nested<Tensor>>>,
   x: ModelData,
   y: ModelData,
   options: KFoldOptions = {},
 ): Promise<KFoldResult> {
-  const { folds: count, shuffle, seed, stratify, ...fit } = options;
+  const { folds: count, shuffle, seed, stratify, workers, ...fit } = options;
   const folds: Logs[] = [];
   const taken = new Taken('kFold');
   try {
@@ -113,9 +122,20 @@ export async function kFold(
         'kFold',
         `got ${length} samples and ${labels.parts[0]!.length} labels, expected as many`,
       );
-    for (const { train, validation } of foldIndices(length, { folds: count, shuffle, seed, stratify })) {
+    const parts = foldIndices(length, { folds: count, shuffle, seed, stratify });
+    const make = await builderHere('kFold', build);
+    if (workers !== undefined) {
+      const threads = new Trials('kFold', workers, build, x, y, fit);
+      const tasks = parts.map((rows, i) => ({ settings: [], seed: derivedSeed(seed ?? 0, i), rows }));
+      for (const { logs, failed } of await threads.run(tasks)) {
+        if (failed !== undefined) throw new NablaError(failed.where, failed.message);
+        folds.push(logs!);
+      }
+      parts.length = 0;
+    }
+    for (const { train, validation } of parts) {
       const held = new Taken('kFold');
-      const model = build();
+      const model = await make();
       try {
         await model.fit(inputs.rows(held, train), labels.rows(held, train), fit);
         folds.push(await model.evaluate(inputs.rows(held, validation), labels.rows(held, validation)));

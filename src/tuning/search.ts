@@ -1,15 +1,17 @@
 // Searches for good settings: every combination of a grid, or random ones.
 import { Dataset } from '../data/dataset.ts';
+import { derivedSeed } from '../data/pass.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { FitOptions } from '../model/fit.ts';
 import type { Logs } from '../model/history.ts';
 import type { Model } from '../model/model.ts';
-import type { ModelData } from '../model/slots.ts';
-import type { Nested } from '../nested.ts';
+import { type ModelData, slotsOf, Taken } from '../model/slots.ts';
+import { type Nested, nest, partsOf } from '../nested.ts';
 import { setSeed } from '../ops/random.ts';
 import { Philox } from '../random.ts';
-import type { Tensor } from '../tensor.ts';
-import { checkLeast } from './rows.ts';
+import { Tensor } from '../tensor.ts';
+import { builderHere, type ModelBuilder, Trials } from './parallel.ts';
+import { checkLeast, takeRows } from './rows.ts';
 
 /** Values of each setting, by name. */
 export type Grid<P> = { readonly [K in keyof P]: readonly P[K][] };
@@ -37,8 +39,14 @@ export interface SearchOptions extends FitOptions {
   monitor?: string;
   /** Whether less or more is better; `'auto'`: more for names with accuracy and its like in them. Default `'auto'`. */
   mode?: 'auto' | 'min' | 'max';
-  /** The seed that is set before each trial, so that all begin alike. Default: none is set. */
+  /** The seed that is set before each trial, so that all begin alike. Default: none is set; with `workers`, one for each. */
   trialSeed?: number;
+  /**
+   * Trials that run at a time, each on a worker thread of its own with one thread of the backend: for models so small that one does not keep all cores
+   * busy. `build` is then `{ module, name }`, or a function that takes all it needs from its parameters; the best model gets its weights, and a new optimizer.
+   * Node.js only. Default: one after the other, here.
+   */
+  workers?: number;
 }
 
 /** Options of {@link randomSearch}. */
@@ -76,7 +84,7 @@ export interface SearchResult<P, M extends Model<Nested<Tensor>>> {
 /**
  * Trains a model for every combination of settings. A trial whose training fails, with a loss of NaN for instance, is noted and left behind.
  *
- * @param build makes a compiled model from settings
+ * @param build makes a compiled model from settings: a function, or `{ module, name }`
  * @param x samples, or a data set that has its labels; `y` is undefined then
  * @throws NablaError when there is nothing to search, nothing to monitor, or all trials fail
  * @example
@@ -85,7 +93,7 @@ export interface SearchResult<P, M extends Model<Nested<Tensor>>> {
  * );
  */
 export async function gridSearch<P extends object, M extends Model<Nested<Tensor>>>(
-  build: (settings: P) => M,
+  build: ModelBuilder<[settings: P], M>,
   grid: Grid<P>,
   x: ModelData | Dataset<unknown>,
   y: ModelData | null | undefined,
@@ -106,7 +114,7 @@ export async function gridSearch<P extends object, M extends Model<Nested<Tensor
 /**
  * Trains a model for random settings (Bergstra and Bengio 2012). A trial whose training fails is noted and left behind.
  *
- * @param build makes a compiled model from settings
+ * @param build makes a compiled model from settings: a function, or `{ module, name }`
  * @param x samples, or a data set that has its labels; `y` is undefined then
  * @throws NablaError when a setting has nothing to draw from, nothing is monitored, or all trials fail
  * @example
@@ -114,7 +122,7 @@ export async function gridSearch<P extends object, M extends Model<Nested<Tensor
  * const { best } = await randomSearch(({ units, rate }) => build(units, rate), space, x, y, { trials: 20, validationSplit: 0.2, epochs: 10 });
  */
 export async function randomSearch<P extends object, M extends Model<Nested<Tensor>>>(
-  build: (settings: P) => M,
+  build: ModelBuilder<[settings: P], M>,
   space: Space<P>,
   x: ModelData | Dataset<unknown>,
   y: ModelData | null | undefined,
@@ -152,53 +160,114 @@ function draw(name: string, from: unknown, random: Philox): unknown {
 
 async function search<P extends object, M extends Model<Nested<Tensor>>>(
   where: string,
-  build: (settings: P) => M,
+  build: ModelBuilder<[settings: P], M>,
   combinations: readonly P[],
   x: ModelData | Dataset<unknown>,
   y: ModelData | null | undefined,
   options: SearchOptions,
 ): Promise<SearchResult<P, M>> {
-  const { monitor = 'val_loss', mode = 'auto', trialSeed, ...fit } = options;
+  const { monitor = 'val_loss', mode = 'auto', trialSeed, workers, ...fit } = options;
   if (!['auto', 'min', 'max'].includes(mode)) {
     throw new NablaError(where, `bad mode, got ${describe(mode)}, expected 'auto', 'min' or 'max'`);
   }
   const sign =
     mode === 'max' || (mode === 'auto' && /acc|auc|precision|recall|f1|r2|iou/i.test(monitor)) ? -1 : 1;
+  const make = await builderHere(where, build);
+  const judge = (settings: P, history: Record<string, number[]>) => ({
+    settings,
+    ...bestEpoch(where, history, monitor, sign),
+  });
+  const isBest = (trial: Trial<P>, best: Trial<P> | undefined) =>
+    best === undefined || isBetter(sign * trial.score, sign * best.score);
+  if (workers !== undefined) {
+    const threads = new Trials(where, workers, build, x, y, fit);
+    const tasks = combinations.map((settings, i) => ({
+      settings: [settings],
+      seed: trialSeed ?? derivedSeed(0, i),
+    }));
+    const answers = await threads.run(tasks);
+    const trials = answers.map(({ history, failed }, i): Trial<P> => {
+      const settings = combinations[i]!;
+      return history === undefined
+        ? failure(settings, new NablaError(failed!.where, failed!.message))
+        : judge(settings, history);
+    });
+    let at = -1;
+    trials.forEach((trial, i) => {
+      if (trial.error === undefined && isBest(trial, trials[at])) at = i;
+    });
+    if (at < 0) throw allFailed(where, trials);
+    const model = await make(combinations[at]!);
+    await withWeights(where, model, x as ModelData, answers[at]!.weights!);
+    return { trials, best: trials[at]!, model };
+  }
   const trials: Trial<P>[] = [];
   let best: { trial: Trial<P>; model: M } | undefined;
   for (const settings of combinations) {
     if (trialSeed !== undefined) setSeed(trialSeed);
-    const model = build(settings);
+    const model = await make(settings);
     let trial: Trial<P>;
     try {
       const { history } = await (x instanceof Dataset ? model.fit(x, fit) : model.fit(x, y, fit));
-      trial = { settings, ...bestEpoch(where, history, monitor, sign) };
+      trial = judge(settings, history);
     } catch (error) {
       model.dispose();
       // What is wrong with the search itself is not the trial's fault.
       if (!(error instanceof NablaError) || error.where === where) throw error;
-      trials.push({ settings, score: Number.NaN, epoch: -1, logs: {}, error });
+      trials.push(failure(settings, error));
       continue;
     }
     trials.push(trial);
-    if (best === undefined || isBetter(sign * trial.score, sign * best.trial.score)) {
+    if (isBest(trial, best?.trial)) {
       best?.model.dispose();
       best = { trial, model };
     } else {
       model.dispose();
     }
   }
-  if (best === undefined) {
-    const [first] = trials;
-    throw new NablaError(
-      where,
-      `all ${trials.length} trials failed, the first with: ${first?.error?.message}`,
-      {
-        cause: first?.error,
-      },
-    );
-  }
+  if (best === undefined) throw allFailed(where, trials);
   return { trials, best: best.trial, model: best.model };
+}
+
+const failure = <P>(settings: P, error: Error): Trial<P> => ({
+  settings,
+  score: Number.NaN,
+  epoch: -1,
+  logs: {},
+  error,
+});
+
+function allFailed(where: string, trials: readonly Trial<unknown>[]): NablaError {
+  const [first] = trials;
+  return new NablaError(
+    where,
+    `all ${trials.length} trials failed, the first with: ${first?.error?.message}`,
+    { cause: first?.error },
+  );
+}
+
+/** Gives a model the weights that it had elsewhere; one that waits for its first samples is shown one. */
+async function withWeights(
+  where: string,
+  model: Model<Nested<Tensor>>,
+  x: ModelData,
+  weights: readonly Float32Array[],
+): Promise<void> {
+  const taken = new Taken(where);
+  try {
+    const { structure, names } = slotsOf(x, 'x');
+    const first = taken
+      .samples('x', x, names)
+      .map((samples) => taken.own(takeRows(samples, Int32Array.of(0))));
+    const output: Nested<Tensor> = await model.predict(nest(structure, first));
+    for (const part of partsOf(output, (each) => each instanceof Tensor)) part.dispose();
+    model.setWeights(weights);
+  } catch (error) {
+    model.dispose();
+    throw error;
+  } finally {
+    taken.dispose();
+  }
 }
 
 /** Is it lower? Anything is better than NaN. */

@@ -364,6 +364,8 @@ void SetNadam(Step& step, double t) {
 }  // namespace
 
 void RunUpdate(const Call& call) {
+  const int32_t taken = call.operand(6).as<int32_t>()[0];
+  if (taken < 0) return;
   Step step = {};
   step.params = call.operand(0).as<float>();
   step.grads = call.operand(1).as<float>();
@@ -382,7 +384,7 @@ void RunUpdate(const Call& call) {
   step.clips = step.clip != 1.0f;
   step.decays = weightDecay != 0.0f;
 
-  const double t = static_cast<double>(call.operand(6).as<int32_t>()[0]) + 1;
+  const double t = static_cast<double>(taken) + 1;
   const double correction1 = 1 - std::pow(double{step.beta1}, t);
   switch (static_cast<UpdateKind>(call.attr(0))) {
     case UpdateKind::kSgd:

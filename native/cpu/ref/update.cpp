@@ -26,6 +26,8 @@ NadamSchedule NadamScheduleAt(double beta1, double t) {
 }  // namespace
 
 void RunUpdate(const Call& call) {
+  const int32_t taken = call.operand(6).as<int32_t>()[0];
+  if (taken < 0) return;
   const UpdateKind kind = static_cast<UpdateKind>(call.attr(0));
   const int32_t flags = call.attr(1);
   const double beta1 = call.attrFloat(2), beta2 = call.attrFloat(3), epsilon = call.attrFloat(4);
@@ -35,7 +37,7 @@ void RunUpdate(const Call& call) {
   float *state1 = call.operand(2).as<float>(), *state2 = call.operand(3).as<float>(),
         *state3 = call.operand(4).as<float>();
   const double lr = call.operand(5).as<float>()[0];
-  const double t = static_cast<double>(call.operand(6).as<int32_t>()[0]) + 1;
+  const double t = static_cast<double>(taken) + 1;
   const double clip = call.operand(7).present ? call.operand(7).as<float>()[0] : 1;
 
   const NadamSchedule nadam = NadamScheduleAt(beta1, t);

@@ -66,7 +66,7 @@ export class TensorBoard implements Callback {
   /** Writes the scalars of the epoch, and histograms if it is time to. */
   async onEpochEnd(epoch: number, logs: Logs, { model, learningRate }: FitControl): Promise<void> {
     const { histogramFreq, logDir } = this.options;
-    for (const [name, value] of Object.entries(logs)) {
+    for (const [name, value] of Object.entries({ ...logs, learning_rate: learningRate })) {
       if (name.startsWith('val_')) {
         this.writers!.validation ??= summaryWriter({ logDir: `${logDir}/validation` });
         this.writers!.validation.scalar(`epoch_${name.slice(4)}`, value, epoch);
@@ -74,7 +74,6 @@ export class TensorBoard implements Callback {
         this.writer.scalar(`epoch_${name}`, value, epoch);
       }
     }
-    this.writer.scalar('epoch_learning_rate', learningRate, epoch);
     if (histogramFreq > 0 && epoch % histogramFreq === 0) {
       for (const weight of model.weights) this.writer.histogram(`${weight.name}/histogram`, weight, epoch);
     }
