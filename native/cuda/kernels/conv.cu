@@ -53,7 +53,9 @@ struct Pass {
       place[d] = static_cast<int32_t>(number - quotient * p.rows[d].divisor);
       number = quotient;
       const int32_t size = kGradient ? p.shape.in[d] : p.shape.out[d];
-      inside = inside && place[d] * axes[d].step + axes[d].phase < size;
+      inside = inside && static_cast<uint32_t>(place[d]) * static_cast<uint32_t>(axes[d].step) +
+                                 static_cast<uint32_t>(axes[d].phase) <
+                             static_cast<uint32_t>(size);
     }
     sample = number;
     return inside;
