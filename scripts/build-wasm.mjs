@@ -98,14 +98,17 @@ function linkHighway() {
   symlinkSync(join(place, 'hwy'), join(includeDir, 'hwy'));
 }
 
-/** The core without what belongs to Node; WebAssembly has a thread pool and an entry of its own. */
+/** The core without what belongs to Node or to GPUs; WebAssembly has a thread pool and an entry of its own. */
 function sources() {
   const listed = readFileSync(join(root, 'native/sources.txt'), 'utf8')
     .split('\n')
     .map((line) => line.trim());
   const core = listed.filter(
     (path) =>
-      path.startsWith('native/') && !path.startsWith('native/napi/') && path !== 'native/cpu/pool.cpp',
+      path.startsWith('native/') &&
+      !path.startsWith('native/napi/') &&
+      !path.startsWith('native/cuda/') &&
+      path !== 'native/cpu/pool.cpp',
   );
   return [...core, 'native/cpu/pool_wasm.cpp', 'wasm/entry.cpp', 'wasm/runtime.cpp'];
 }

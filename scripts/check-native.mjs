@@ -1,8 +1,18 @@
-// Checks of the C++ that are too slow for every test run: sanitizers, the node-gyp build, and the NEON kernels' compilation.
+// Checks of the C++ that are too slow for every test run: sanitizers, the node-gyp build, the NEON kernels' compilation, and that of the CUDA kernels.
 //
-//   node scripts/check-native.mjs [asan] [tsan] [gyp] [neon]     default: all
+//   node scripts/check-native.mjs [asan] [tsan] [gyp] [neon] [cuda]     default: all
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,7 +37,8 @@ const coreSources = readFileSync(join(root, 'native/sources.txt'), 'utf8')
 /** The addon under AddressSanitizer and UndefinedBehaviorSanitizer, driven by the tests that reach all of it. */
 function asan() {
   const build = 'build/asan';
-  run('cmake', ['-S', '.', '-B', build, '-DNABLA_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=Release']);
+  const options = ['-DNABLA_SANITIZE=address,undefined', '-DCMAKE_BUILD_TYPE=Release', '-DNABLA_CUDA=OFF'];
+  run('cmake', ['-S', '.', '-B', build, ...options]);
   run('cmake', ['--build', build, '-j', '2', '--target', 'nabla_addon']);
   const tests = ['native.backend', 'ops', 'program', 'hostile', 'model', 'errors', 'jit'].map(
     (name) => `tests/${name}.test.ts`,
@@ -104,7 +115,29 @@ function neon() {
   console.log(`NEON: ${coreSources.length} files compile`);
 }
 
-for (const [name, check] of Object.entries({ asan, tsan, gyp, neon })) {
+/** The CUDA kernels for every architecture, warnings and spilled registers as errors, small enough to be shipped. */
+function cuda() {
+  const most = 30e6;
+  const build = 'build/cuda-check';
+  // No architecture of the addon's build is left out here.
+  const configured = spawnSync('cmake', ['-S', '.', '-B', build, '-DNABLA_ADDON=OFF'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  if (configured.status !== 0) throw new Error(`cmake ended with ${configured.status}: ${configured.stderr}`);
+  const found = /CUDA kernels: .*/.exec(configured.stdout)?.[0] ?? '';
+  console.log(found);
+  if (!found.startsWith('CUDA kernels: nvcc')) return;
+  run('cmake', ['--build', build, '-j', '2', '--target', 'nabla_cuda_kernels']);
+  const folder = join(root, build, 'cuda');
+  const files = readdirSync(folder).filter((name) => name.endsWith('.fatbin'));
+  const bytes = files.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  console.log(`CUDA: ${files.length} families, ${(bytes / 1e6).toFixed(1)} MB`);
+  if (files.length === 0 || bytes > most)
+    throw new Error(`the CUDA kernels take ${bytes} bytes, more than ${most}`);
+}
+
+for (const [name, check] of Object.entries({ asan, tsan, gyp, neon, cuda })) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   console.log(`-- ${name}`);
   check();

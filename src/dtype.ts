@@ -10,7 +10,7 @@ export type DataOf<D extends DType> = D extends 'float32' | 'bfloat16'
     ? Int32Array
     : Uint8Array;
 
-/** Numbers of the dtypes in program words, as `DType` in native/program/program.h. */
+/** Numbers of the dtypes in program words, as `DType` in native/program/kinds.h. */
 export const dtypeCode = { float32: 0, int32: 1, uint8: 2, bool: 3, bfloat16: 4 } as const satisfies Record<
   DType,
   number

@@ -29,7 +29,7 @@ constexpr uint32_t kLeastStaging = 4096;
 
 struct Host {
   Host(const KernelTable& kernels, int threads) : device(kernels, threads), runs(device) {}
-  Device device;
+  CpuDevice device;
   Runs runs;
 };
 

@@ -22,7 +22,7 @@ struct RunEnd {
 // Starting, collecting and stopping is JavaScript's thread's; advancing is that of whoever has the device.
 class Runs {
  public:
-  explicit Runs(Device& device) : device_(device) {}
+  explicit Runs(CpuDevice& device) : device_(device) {}
 
   // Returns what was wrong, or an empty string.
   std::string Begin(double program, const double* bindings, size_t count, double steps, int32_t& run) {
@@ -112,7 +112,7 @@ class Runs {
     return ++job.end.steps < job.steps;
   }
 
-  Device& device_;
+  CpuDevice& device_;
   std::vector<std::unique_ptr<Job>> jobs_;  // in the order of their numbers
   std::atomic<int32_t> pending_{0};
   std::atomic<bool> aborted_{false};

@@ -5,14 +5,12 @@
 #include <cstring>
 #include <utility>
 
+#include "cpu/table.h"
 #include "cpu/widen.h"
+#include "program/requests.h"
 
 namespace nabla {
 namespace {
-
-// Integers up to here are exact as doubles.
-constexpr double kMostInteger = 9007199254740991.0;
-constexpr int64_t kMostBuffers = int64_t{1} << 24;
 
 using ScratchFn = size_t (*)(const Instruction&, int);
 constexpr ScratchFn kScratch[] = {
@@ -21,32 +19,16 @@ constexpr ScratchFn kScratch[] = {
 #undef NABLA_KERNEL
 };
 
-// Whether a number from JavaScript is an integer from 0 on; NaN is not.
-bool IsCount(double value) {
-  return value >= 0 && value <= kMostInteger && value == static_cast<double>(static_cast<int64_t>(value));
-}
-
-// A number as JavaScript would show it, as far as integers go.
-std::string Text(double value) {
-  if (IsCount(value)) return std::to_string(static_cast<int64_t>(value));
-  return std::to_string(value);
-}
-
-std::string Wrong(const std::string& what, double got, const std::string& expected) {
-  return what + ", got " + Text(got) + ", expected " + expected;
-}
-
-std::string WrongBuffer(double handle) {
-  return Wrong("unknown buffer", handle, "a handle from allocate; use it before it is freed, not after");
-}
-
-std::string WrongProgram(double handle) {
-  return Wrong("unknown program", handle, "a handle from load; use it before it is unloaded, not after");
-}
-
 }  // namespace
 
-struct Device::LoadedProgram {
+struct CpuDevice::CpuLease : Lease {
+  LoadedProgram* program = nullptr;
+  Handle programHandle = 0;
+  std::vector<Handle> buffers;
+  std::vector<std::byte*> bases;
+};
+
+struct CpuDevice::LoadedProgram {
   Program program;
   std::vector<std::byte*> bases;   // where the operands point now, by slot; [0] is the workspace
   std::vector<int64_t> alignment;  // bytes, by slot
@@ -54,12 +36,14 @@ struct Device::LoadedProgram {
   bool unloaded = false;
 };
 
-Device::Device(const KernelTable& kernels, int threads)
+CpuDevice::CpuDevice(const KernelTable& kernels, int threads)
     : kernels_(kernels), pool_(threads), physicalMemory_(PhysicalMemory()) {}
 
-Device::~Device() = default;
+CpuDevice::~CpuDevice() = default;
 
-DeviceMemory Device::memory() const {
+DeviceInfo CpuDevice::info() const { return {kernels_.name, pool_.threads(), ProcessorName()}; }
+
+DeviceMemory CpuDevice::memory() const {
   DeviceMemory memory;
   memory.buffers = static_cast<int64_t>(buffers_.size());
   memory.bufferBytes = bufferBytes_;
@@ -69,22 +53,22 @@ DeviceMemory Device::memory() const {
   return memory;
 }
 
-void Device::NotePeak() {
+void CpuDevice::NotePeak() {
   peakBytes_ = std::max(peakBytes_, bufferBytes_ + workspace_.bytes() + scratch_.bytes());
 }
 
-Device::Buffer* Device::FindBuffer(double handle) {
+CpuDevice::Buffer* CpuDevice::FindBuffer(double handle) {
   Buffer* const buffer = IsCount(handle) ? buffers_.Find(static_cast<Handle>(handle)) : nullptr;
   return buffer != nullptr && !buffer->freed ? buffer : nullptr;
 }
 
-Device::LoadedProgram* Device::FindProgram(double handle) {
+CpuDevice::LoadedProgram* CpuDevice::FindProgram(double handle) {
   std::unique_ptr<LoadedProgram>* const program =
       IsCount(handle) ? programs_.Find(static_cast<Handle>(handle)) : nullptr;
   return program != nullptr && !(*program)->unloaded ? program->get() : nullptr;
 }
 
-std::string Device::Allocate(double bytes, Handle& buffer) {
+std::string CpuDevice::Allocate(double bytes, Handle& buffer) {
   if (!IsCount(bytes)) return Wrong("size in bytes", bytes, "an integer from 0 on");
   if (static_cast<int64_t>(buffers_.size()) >= kMostBuffers) {
     return Wrong("live buffers", static_cast<double>(buffers_.size()),
@@ -110,12 +94,12 @@ std::string Device::Allocate(double bytes, Handle& buffer) {
   return {};
 }
 
-void Device::RemoveBuffer(Handle handle) {
+void CpuDevice::RemoveBuffer(Handle handle) {
   bufferBytes_ -= buffers_.Find(handle)->block.bytes();
   buffers_.Remove(handle);
 }
 
-std::string Device::Free(double handle) {
+std::string CpuDevice::Free(double handle) {
   Buffer* const buffer = FindBuffer(handle);
   if (buffer == nullptr) return WrongBuffer(handle);
   buffer->freed = true;
@@ -123,38 +107,31 @@ std::string Device::Free(double handle) {
   return {};
 }
 
-std::string Device::Range(double handle, double byteOffset, size_t bytes, std::byte*& data) {
+std::string CpuDevice::Range(double handle, double byteOffset, size_t bytes, std::byte*& data) {
   Buffer* const buffer = FindBuffer(handle);
   if (buffer == nullptr) return WrongBuffer(handle);
-  const int64_t held = buffer->block.bytes();
-  if (!IsCount(byteOffset) || byteOffset > static_cast<double>(held)) {
-    return Wrong("byte offset", byteOffset, "0 to " + std::to_string(held));
-  }
-  const int64_t offset = static_cast<int64_t>(byteOffset);
-  if (bytes > static_cast<size_t>(held - offset)) {
-    return Wrong(
-        "bytes to copy", static_cast<double>(bytes),
-        "at most " + std::to_string(held - offset) + " from byte offset " + std::to_string(offset) + " on");
-  }
+  int64_t offset = 0;
+  std::string error = CheckRange(buffer->block.bytes(), byteOffset, bytes, offset);
+  if (!error.empty()) return error;
   data = buffer->block.data() + offset;
   return {};
 }
 
-std::string Device::Write(double buffer, double byteOffset, const void* source, size_t bytes) {
+std::string CpuDevice::Write(double buffer, double byteOffset, const void* source, size_t bytes) {
   std::byte* data = nullptr;
   std::string error = Range(buffer, byteOffset, bytes, data);
   if (error.empty() && bytes > 0) std::memcpy(data, source, bytes);
   return error;
 }
 
-std::string Device::Read(double buffer, double byteOffset, void* target, size_t bytes) {
+std::string CpuDevice::Read(double buffer, double byteOffset, void* target, size_t bytes) {
   std::byte* data = nullptr;
   std::string error = Range(buffer, byteOffset, bytes, data);
   if (error.empty() && bytes > 0) std::memcpy(target, data, bytes);
   return error;
 }
 
-std::string Device::Reserve(Block& block, int64_t bytes, const char* what) {
+std::string CpuDevice::Reserve(Block& block, int64_t bytes, const char* what) {
   if (bytes <= block.bytes()) return {};
   Block larger(bytes, slabs_);
   if (!larger.ok()) {
@@ -165,7 +142,7 @@ std::string Device::Reserve(Block& block, int64_t bytes, const char* what) {
   return {};
 }
 
-std::string Device::Load(const int32_t* words, size_t count, Handle& handle) {
+std::string CpuDevice::Load(const int32_t* words, size_t count, Handle& handle) {
   auto loaded = std::make_unique<LoadedProgram>();
   Program& program = loaded->program;
   std::string error = DecodeProgram(words, count, program);
@@ -192,7 +169,7 @@ std::string Device::Load(const int32_t* words, size_t count, Handle& handle) {
   return {};
 }
 
-void Device::RemoveProgram(Handle handle) {
+void CpuDevice::RemoveProgram(Handle handle) {
   programs_.Remove(handle);
   int64_t workspace = 0, scratch = 0;
   programs_.ForEach([&](const std::unique_ptr<LoadedProgram>& other) {
@@ -209,7 +186,7 @@ void Device::RemoveProgram(Handle handle) {
   shrink(scratch_, scratch);
 }
 
-std::string Device::Unload(double handle) {
+std::string CpuDevice::Unload(double handle) {
   LoadedProgram* const program = FindProgram(handle);
   if (program == nullptr) return WrongProgram(handle);
   program->unloaded = true;
@@ -217,40 +194,26 @@ std::string Device::Unload(double handle) {
   return {};
 }
 
-std::string Device::Resolve(const LoadedProgram& program, const double* bindings, size_t count,
-                            std::vector<std::byte*>& bases) {
+std::string CpuDevice::Resolve(const LoadedProgram& program, const double* bindings, size_t count,
+                               std::vector<std::byte*>& bases) {
   const size_t slots = program.program.slotBytes.size();
-  if (count != 2 * (slots - 1)) {
-    return Wrong(
-        "numbers in the bindings", static_cast<double>(count),
-        std::to_string(2 * (slots - 1)) + " (a buffer and a byte offset for each slot but the workspace)");
-  }
+  if (std::string error = CheckBindingCount(count, slots); !error.empty()) return error;
   bases.resize(slots);
   bases[0] = workspace_.data();
   for (size_t slot = 1; slot < slots; slot++) {
     const double handle = bindings[2 * slot - 2];
     const double byteOffset = bindings[2 * slot - 1];
-    const int64_t needed = program.program.slotBytes[slot];
     Buffer* const buffer = FindBuffer(handle);
     if (buffer == nullptr) return "slot " + std::to_string(slot) + ": " + WrongBuffer(handle);
-    const int64_t held = buffer->block.bytes();
-    if (needed > held || !IsCount(byteOffset) || byteOffset > static_cast<double>(held - needed)) {
-      return "slot " + std::to_string(slot) + ": " +
-             Wrong("byte offset", byteOffset,
-                   "an integer that leaves " + std::to_string(needed) + " of the buffer's " +
-                       std::to_string(held) + " bytes");
-    }
-    const int64_t offset = static_cast<int64_t>(byteOffset);
-    if ((offset & (program.alignment[slot] - 1)) != 0) {
-      return "slot " + std::to_string(slot) + ": " +
-             Wrong("byte offset", byteOffset, "a multiple of " + std::to_string(program.alignment[slot]));
-    }
-    bases[slot] = buffer->block.data() + offset;
+    std::string error = CheckBinding(slot, buffer->block.bytes(), byteOffset, program.program.slotBytes[slot],
+                                     program.alignment[slot]);
+    if (!error.empty()) return error;
+    bases[slot] = buffer->block.data() + static_cast<int64_t>(byteOffset);
   }
   return {};
 }
 
-void Device::Bind(LoadedProgram& program, const std::vector<std::byte*>& bases) {
+void CpuDevice::Bind(LoadedProgram& program, const std::vector<std::byte*>& bases) {
   if (program.bases == bases) return;
   for (Instruction& instruction : program.program.code) {
     for (size_t i = 0; i < instruction.operands.size(); i++) {
@@ -261,7 +224,7 @@ void Device::Bind(LoadedProgram& program, const std::vector<std::byte*>& bases) 
   program.bases = bases;
 }
 
-StepFault Device::Execute(LoadedProgram& program) {
+StepFault CpuDevice::Execute(LoadedProgram& program) {
   StepFault result;
   for (const Instruction& instruction : program.program.code) {
     if (abort_.load(std::memory_order_relaxed)) break;
@@ -277,7 +240,7 @@ StepFault Device::Execute(LoadedProgram& program) {
   return result;
 }
 
-std::string Device::Run(double handle, const double* bindings, size_t count, StepFault& fault) {
+std::string CpuDevice::Run(double handle, const double* bindings, size_t count, StepFault& fault) {
   LoadedProgram* const program = FindProgram(handle);
   if (program == nullptr) return WrongProgram(handle);
   std::string error = Resolve(*program, bindings, count, resolved_);
@@ -287,11 +250,11 @@ std::string Device::Run(double handle, const double* bindings, size_t count, Ste
   return {};
 }
 
-std::string Device::Begin(double handle, const double* bindings, size_t count,
-                          std::unique_ptr<Lease>& lease) {
+std::string CpuDevice::Begin(double handle, const double* bindings, size_t count,
+                             std::unique_ptr<Lease>& lease) {
   LoadedProgram* const program = FindProgram(handle);
   if (program == nullptr) return WrongProgram(handle);
-  auto fresh = std::make_unique<Lease>();
+  auto fresh = std::make_unique<CpuLease>();
   std::string error = Resolve(*program, bindings, count, fresh->bases);
   if (!error.empty()) return error;
   fresh->program = program;
@@ -306,14 +269,21 @@ std::string Device::Begin(double handle, const double* bindings, size_t count,
   return {};
 }
 
-StepFault Device::Step(Lease& lease) {
+StepFault CpuDevice::Step(Lease& given) {
+  CpuLease& lease = static_cast<CpuLease&>(given);
   // The workspace may have grown for another program since the last step.
   lease.bases[0] = workspace_.data();
   Bind(*lease.program, lease.bases);
   return Execute(*lease.program);
 }
 
-void Device::End(Lease& lease) {
+int64_t CpuDevice::Advance(Lease& lease, int64_t, StepFault& fault) {
+  fault = Step(lease);
+  return fault.ended() ? 0 : 1;
+}
+
+void CpuDevice::End(Lease& given) {
+  CpuLease& lease = static_cast<CpuLease&>(given);
   for (const Handle handle : lease.buffers) {
     Buffer* const buffer = buffers_.Find(handle);
     if (--buffer->leases == 0 && buffer->freed) RemoveBuffer(handle);

@@ -6,7 +6,9 @@
 #include <string>
 #include <utility>
 
+#include "cpu/device.h"
 #include "cpu/table.h"
+#include "cuda/device.h"
 #include "napi/arguments.h"
 
 namespace nabla {
@@ -32,16 +34,57 @@ void FreeOwned(napi_env env, void* data, void*) {
 }
 
 Napi::Value FaultToValue(Napi::Env env, const StepFault& fault) {
-  Napi::Array array = Napi::Array::New(env, 4);
+  Napi::Array array = Napi::Array::New(env, 5);
   array.Set(0u, Napi::Number::New(env, static_cast<double>(fault.fault.code)));
   array.Set(1u, Napi::Number::New(env, fault.instruction));
   array.Set(2u, Napi::Number::New(env, static_cast<double>(fault.fault.value)));
   array.Set(3u, Napi::Number::New(env, static_cast<double>(fault.fault.limit)));
+  array.Set(4u, Napi::String::New(env, fault.error));
   return array;
 }
 
 void SetNumber(Napi::Object object, const char* name, int64_t value) {
   object.Set(name, static_cast<double>(value));
+}
+
+double NumberOption(const Napi::Object& options, const char* name, double otherwise) {
+  const Napi::Value value = options.Get(name);
+  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : otherwise;
+}
+
+// options: threads, instructionSet.
+std::unique_ptr<Device> OpenCpu(const Napi::Object& options) {
+  const double threads = NumberOption(options, "threads", 1);
+  const Napi::Value wanted = options.Get("instructionSet");
+  const std::string instructionSet = wanted.IsString() ? wanted.As<Napi::String>().Utf8Value() : "";
+  if (!(threads >= 1 && threads <= kMostThreads)) {
+    Throw("open", "number of threads, got " + std::to_string(threads) + ", expected 1 to 256");
+  }
+  const KernelTable* const kernels = FindKernelTable(instructionSet);
+  if (kernels == nullptr) {
+    std::string known;
+    for (const KernelTable* table : UsableKernelTables())
+      known += (known.empty() ? "" : ", ") + std::string(table->name);
+    Throw("open",
+          "instruction set, got '" + instructionSet + "', expected one that this processor runs: " + known);
+  }
+  return std::make_unique<CpuDevice>(*kernels, static_cast<int>(threads));
+}
+
+// options: device, the GPU's number; precision, 'tf32' or 'float32'.
+std::unique_ptr<Device> OpenCuda(const Napi::Object& options) {
+  const double number = NumberOption(options, "device", -1);
+  const Napi::Value wanted = options.Get("precision");
+  const std::string precision = wanted.IsString() ? wanted.As<Napi::String>().Utf8Value() : "tf32";
+  if (precision != "tf32" && precision != "float32") {
+    Throw("open", "precision of products, got '" + precision + "', expected 'tf32' or 'float32'");
+  }
+  std::string reason;
+  std::unique_ptr<Device> device =
+      cuda::OpenDevice(static_cast<int>(number),
+                       precision == "tf32" ? cuda::Precision::kTf32 : cuda::Precision::kFloat32, reason);
+  if (device == nullptr) Throw("open", reason);
+  return device;
 }
 
 }  // namespace
@@ -92,28 +135,11 @@ napi_value DeviceObject::Construct(napi_env env, napi_callback_info raw) {
 }
 
 DeviceObject::DeviceObject(const Napi::CallbackInfo& info) : env_(info.Env()) {
-  double threads = 1;
-  std::string instructionSet;
-  if (info[0].IsObject()) {
-    const Napi::Object options = info[0].As<Napi::Object>();
-    const Napi::Value wantedThreads = options.Get("threads");
-    if (wantedThreads.IsNumber()) threads = wantedThreads.As<Napi::Number>().DoubleValue();
-    const Napi::Value wantedSet = options.Get("instructionSet");
-    if (wantedSet.IsString()) instructionSet = wantedSet.As<Napi::String>().Utf8Value();
-  }
-  if (!(threads >= 1 && threads <= kMostThreads)) {
-    Throw("open", "number of threads, got " + std::to_string(threads) + ", expected 1 to 256");
-  }
-  const KernelTable* const kernels = FindKernelTable(instructionSet);
-  if (kernels == nullptr) {
-    std::string known;
-    for (const KernelTable* table : UsableKernelTables())
-      known += (known.empty() ? "" : ", ") + std::string(table->name);
-    Throw("open",
-          "instruction set, got '" + instructionSet + "', expected one that this processor runs: " + known);
-  }
-  runner_ =
-      std::make_shared<Runner>(*kernels, static_cast<int>(threads), [this](const Completion& completion) {
+  const Napi::Object options = info[0].IsObject() ? info[0].As<Napi::Object>() : Napi::Object::New(env_);
+  const Napi::Value backend = options.Get("backend");
+  const bool cuda = backend.IsString() && backend.As<Napi::String>().Utf8Value() == "cuda";
+  runner_ = std::make_shared<Runner>(
+      cuda ? OpenCuda(options) : OpenCpu(options), [this](const Completion& completion) {
         auto copy = std::make_unique<Completion>(completion);
         if (napi_call_threadsafe_function(deliver_, copy.get(), napi_tsfn_nonblocking) == napi_ok)
           copy.release();
@@ -151,10 +177,11 @@ Runner& DeviceObject::Open(const char* method) {
 
 Napi::Value DeviceObject::Info(const Napi::CallbackInfo& info) {
   Runner::Turn device(Open("info"));
+  const DeviceInfo words = device->info();
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("instructionSet", device->instructionSet());
-  object.Set("threads", device->threads());
-  object.Set("device", ProcessorName());
+  object.Set("instructionSet", words.instructionSet);
+  object.Set("threads", words.threads);
+  object.Set("device", words.device);
   return object;
 }
 
@@ -251,7 +278,7 @@ Napi::Value DeviceObject::Run(const Napi::CallbackInfo& info) {
   StepFault fault;
   ThrowIf("run", Runner::Turn(runner)->Run(program, static_cast<const double*>(bindings.data),
                                            bindings.elements, fault));
-  if (fault.fault.code == FaultCode::kNone) return info.Env().Undefined();
+  if (!fault.ended()) return info.Env().Undefined();
   return FaultToValue(info.Env(), fault);
 }
 
@@ -295,7 +322,7 @@ void DeviceObject::Deliver(napi_env env, napi_value, void* context, void* data) 
     const Pending pending = std::move(found->second);
     device->pending_.erase(found);
     if (device->pending_.empty()) napi_unref_threadsafe_function(env, device->deliver_);
-    const bool faulted = completion->fault.fault.code != FaultCode::kNone;
+    const bool faulted = completion->fault.ended();
     return pending.callback.Call({faulted ? FaultToValue(env, completion->fault) : Napi::Env(env).Null(),
                                   Napi::Number::New(env, static_cast<double>(completion->steps))});
   });

@@ -1,4 +1,4 @@
-// The JavaScript class `Device`: one CPU device as the TypeScript side of the native backend sees it.
+// The JavaScript class `Device`: one device, the CPU or a GPU, as the TypeScript side of its backend sees it.
 #pragma once
 
 #include <napi.h>

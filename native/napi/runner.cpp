@@ -15,8 +15,8 @@ struct Runner::Job {
   std::atomic<bool> stopped{false};
 };
 
-Runner::Runner(const KernelTable& kernels, int threads, std::function<void(const Completion&)> completed)
-    : device_(std::make_unique<Device>(kernels, threads)), completed_(std::move(completed)) {}
+Runner::Runner(std::unique_ptr<Device> device, std::function<void(const Completion&)> completed)
+    : device_(std::move(device)), completed_(std::move(completed)) {}
 
 Runner::~Runner() { Close(false); }
 
@@ -94,12 +94,14 @@ void Runner::Stop(int64_t run) {
   }
 }
 
-// One step of one run; whether the run goes on.
+// A turn of one run, of one step or some; whether the run goes on.
 bool Runner::Advance(Job& job) {
   if (job.stopped || job.result.steps >= job.steps) return false;
-  job.result.fault = device_->Step(*job.lease);
-  if (job.result.fault.fault.code != FaultCode::kNone || closing_) return false;
-  return ++job.result.steps < job.steps;
+  const int64_t completed = device_->Advance(*job.lease, job.steps - job.result.steps, job.result.fault);
+  // A step that is cut short does not count.
+  if (closing_ && !job.result.fault.ended()) return false;
+  job.result.steps += completed;
+  return !job.result.fault.ended() && job.result.steps < job.steps;
 }
 
 // Called with the device in hand, and without the mutex.

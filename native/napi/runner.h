@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "cpu/device.h"
+#include "program/device.h"
 
 namespace nabla {
 
@@ -23,14 +23,14 @@ struct Completion {
   StepFault fault;
 };
 
-// Runs under way take turns step by step on one thread of the runner's own. JavaScript's calls come between
-// two steps: they wait for one step at most, then have the device for at least as long as that step took,
-// then the runs go on. So neither side waits for ever, and a loop of small calls does not pay a step for each
-// of them.
+// Runs under way take turns step by step, or some steps at a time, on one thread of the runner's own.
+// JavaScript's calls come between two steps: they wait for one step at most, then have the device for at
+// least as long as that step took, then the runs go on. So neither side waits for ever, and a loop of small
+// calls does not pay a step for each of them.
 class Runner {
  public:
   // completed is called on the runner's thread for every run that ends.
-  Runner(const KernelTable& kernels, int threads, std::function<void(const Completion&)> completed);
+  Runner(std::unique_ptr<Device> device, std::function<void(const Completion&)> completed);
   ~Runner();
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;

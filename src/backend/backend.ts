@@ -87,7 +87,7 @@ export interface Backend {
   close(): void;
 }
 
-/** Numbers of {@link ProgramFault.code}, as `FaultCode` in native/program/program.h. */
+/** Numbers of {@link ProgramFault.code}, as `FaultCode` in native/program/kinds.h. */
 export const faultCodes = ['none', 'indexOutOfRange', 'labelOutOfRange'] as const;
 export type FaultCode = (typeof faultCodes)[number];
 

@@ -1,4 +1,4 @@
-// The native backend: finds the addon, loads it, and puts its device behind the Backend contract.
+// The native backend: finds the addon, loads it, and puts one of its devices, the CPU or a GPU, behind the Backend contract.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,6 +10,7 @@ import {
   type Backend,
   type BackendInfo,
   type BackendMemory,
+  type BackendName,
   type Bindings,
   type BufferHandle,
   faultCodes,
@@ -30,8 +31,8 @@ export interface NativeOptions {
   readonly addonPath?: string;
 }
 
-/** What a kernel refused: `[code, instruction, value, limit]`. */
-type NativeFault = readonly [code: number, instruction: number, value: number, limit: number];
+/** What ended a step: `[code, instruction, value, limit]` of a kernel that refused its data, or words about a device that failed. */
+type NativeFault = readonly [code: number, instruction: number, value: number, limit: number, error: string];
 
 /** The class that the addon exports (native/napi/device_object.h). */
 interface NativeDevice {
@@ -55,8 +56,13 @@ interface NativeDevice {
   close(): void;
 }
 
+/** What the addon opens a device by. */
+type DeviceOptions =
+  | { readonly threads: number; readonly instructionSet?: string }
+  | { readonly backend: 'cuda'; readonly device?: number; readonly precision?: string };
+
 interface NativeAddon {
-  Device: new (options: { threads: number; instructionSet?: string }) => NativeDevice;
+  Device: new (options: DeviceOptions) => NativeDevice;
 }
 
 const mostThreads = 256;
@@ -129,26 +135,30 @@ function loadAddon(addonPath: string | undefined): NativeAddon {
   );
 }
 
-/** The addon's errors read `[where] message` already: the same as the library's class. Methods return them (native/napi/arguments.h). */
-function toNablaError(error: unknown): unknown {
+/**
+ * The addon's errors read `[native.method] message` already: the same as the library's class, for the backend that was called. Methods
+ * return them (native/napi/arguments.h).
+ */
+function toNablaError(error: unknown, name: BackendName): unknown {
   if (!(error instanceof Error) || error instanceof NablaError) return error;
-  const match = /^\[([^\]]+)\] ([\s\S]*)$/.exec(error.message);
-  return match ? new NablaError(match[1] ?? 'native', match[2] ?? '', { cause: error }) : error;
+  const match = /^\[native([^\]]*)\] ([\s\S]*)$/.exec(error.message);
+  return match ? new NablaError(`${name}${match[1] ?? ''}`, match[2] ?? '', { cause: error }) : error;
 }
 
-function guard<T>(call: () => T): T {
+function guard<T>(name: BackendName, call: () => T): T {
   let result: T;
   try {
     result = call();
   } catch (error) {
-    throw toNablaError(error);
+    throw toNablaError(error, name);
   }
-  if (result instanceof Error) throw toNablaError(result);
+  if (result instanceof Error) throw toNablaError(result, name);
   return result;
 }
 
-function toProgramFault(fault: NativeFault, step: number): ProgramFault {
-  const [code, instruction, value, limit] = fault;
+function toError(name: BackendName, fault: NativeFault, step: number): Error {
+  const [code, instruction, value, limit, error] = fault;
+  if (error !== '') return new NablaError(`${name}.run`, error);
   return new ProgramFault(faultCodes[code] ?? 'none', instruction, value, limit, step);
 }
 
@@ -184,50 +194,53 @@ class NativeBackend implements Backend {
   readonly #device: NativeDevice;
   readonly #staging = new Staging();
 
-  constructor(device: NativeDevice) {
+  readonly #name: BackendName;
+
+  constructor(name: BackendName, device: NativeDevice) {
+    this.#name = name;
     this.#device = device;
-    this.info = { name: 'native', ...device.info() };
+    this.info = { name, ...device.info() };
   }
 
   memory(): BackendMemory {
-    return guard(() => this.#device.memory());
+    return guard(this.#name, () => this.#device.memory());
   }
 
   allocate(bytes: number): BufferHandle {
-    return guard(() => this.#device.allocate(bytes));
+    return guard(this.#name, () => this.#device.allocate(bytes));
   }
 
   free(buffer: BufferHandle): void {
-    guard(() => this.#device.free(buffer));
+    guard(this.#name, () => this.#device.free(buffer));
   }
 
   own(buffer: BufferHandle, bytes: number): object {
-    return guard(() => this.#device.own(buffer, bytes));
+    return guard(this.#name, () => this.#device.own(buffer, bytes));
   }
 
   write(buffer: BufferHandle, byteOffset: number, source: HostArray): void {
     const staged = this.#staging.for(source);
     staged?.set(source);
-    guard(() => this.#device.write(buffer, byteOffset, staged ?? source));
+    guard(this.#name, () => this.#device.write(buffer, byteOffset, staged ?? source));
   }
 
   read(buffer: BufferHandle, byteOffset: number, target: HostArray): void {
     const staged = this.#staging.for(target);
-    guard(() => this.#device.read(buffer, byteOffset, staged ?? target));
+    guard(this.#name, () => this.#device.read(buffer, byteOffset, staged ?? target));
     if (staged) target.set(staged);
   }
 
   load(words: Int32Array): ProgramHandle {
-    return guard(() => this.#device.load(words));
+    return guard(this.#name, () => this.#device.load(words));
   }
 
   unload(program: ProgramHandle): void {
-    guard(() => this.#device.unload(program));
+    guard(this.#name, () => this.#device.unload(program));
   }
 
   run(program: ProgramHandle, bindings: Bindings): void {
-    const fault = guard(() => this.#device.run(program, bindings));
-    if (fault !== undefined) throw toProgramFault(fault, 0);
+    const fault = guard(this.#name, () => this.#device.run(program, bindings));
+    if (fault !== undefined) throw toError(this.#name, fault, 0);
   }
 
   start(program: ProgramHandle, bindings: Bindings, steps: number): Run {
@@ -235,11 +248,11 @@ class NativeBackend implements Backend {
     const done = new Promise<RunResult>((settle, reject) => {
       end = (fault, completed) => {
         if (fault === null) settle({ steps: completed });
-        else reject(toProgramFault(fault, completed));
+        else reject(toError(this.#name, fault, completed));
       };
     });
     // Not inside the promise: bad input is thrown at once.
-    const run = guard(() => this.#device.start(program, bindings, steps, end));
+    const run = guard(this.#name, () => this.#device.start(program, bindings, steps, end));
     return { done, stop: () => this.#device.stop(run) };
   }
 
@@ -264,6 +277,11 @@ export function openNative(options: NativeOptions = {}): Backend {
       `number of threads, got ${describe(threads)}, expected an integer from 1 to ${mostThreads}`,
     );
   }
-  const addon = loadAddon(options.addonPath);
-  return guard(() => new NativeBackend(new addon.Device({ threads, instructionSet })));
+  return openDevice('native', { threads, instructionSet }, options.addonPath);
+}
+
+/** Opens one of the addon's devices. */
+export function openDevice(name: BackendName, options: DeviceOptions, addonPath?: string): Backend {
+  const addon = loadAddon(addonPath);
+  return guard(name, () => new NativeBackend(name, new addon.Device(options)));
 }

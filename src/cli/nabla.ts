@@ -15,7 +15,14 @@ function doctor(): void {
   console.log(
     `Node.js ${versions.node} on ${platform} ${arch}, ${availableParallelism()} cores, ${formatBytes(totalmem())}`,
   );
-  for (const name of ['NABLA_BACKEND', 'NABLA_THREADS', 'NABLA_ADDON', 'NABLA_DATA_DIR']) {
+  for (const name of [
+    'NABLA_BACKEND',
+    'NABLA_THREADS',
+    'NABLA_ADDON',
+    'NABLA_CUDA_DEVICE',
+    'NABLA_CUDA_DRIVER',
+    'NABLA_DATA_DIR',
+  ]) {
     console.log(`${name}: ${env[name] ?? 'not set'}`);
   }
   let taken: string | undefined;

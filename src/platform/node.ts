@@ -1,6 +1,7 @@
 // The choice of a backend in Node.js: CUDA, then native, then WebAssembly; by measure of what is there, or as asked for. Brings files and threads for data sets too.
 import { availableParallelism } from 'node:os';
 import type { Backend, BackendName } from '../backend/backend.ts';
+import { type CudaPrecision, openCuda } from '../backend/cuda.ts';
 import { openNative } from '../backend/native.ts';
 import { type Engine, engine, onFirstUse, useBackend } from '../engine.ts';
 import { NablaError, unknownName } from '../errors.ts';
@@ -17,6 +18,10 @@ export interface BackendOptions {
   threads?: number;
   /** Instruction set of the native kernels. Default: the best that the processor has. */
   instructionSet?: string;
+  /** Number of the GPU for `'cuda'`, as nvidia-smi counts. Default `NABLA_CUDA_DEVICE`, else 0. */
+  device?: number;
+  /** Precision of products for `'cuda'`: `'tf32'` or `'float32'`. Default `NABLA_CUDA_PRECISION`, else `'tf32'`. */
+  precision?: CudaPrecision;
 }
 
 /** What was tried for one backend. */
@@ -43,13 +48,9 @@ function threadsFrom(options: BackendOptions): number {
 }
 
 function open(name: BackendName, options: BackendOptions): Backend {
+  if (name === 'cuda') return openCuda({ device: options.device, precision: options.precision });
   const threads = threadsFrom(options);
   switch (name) {
-    case 'cuda':
-      throw new NablaError(
-        'backend.cuda',
-        "the CUDA backend is not a part of this version; use 'native' or 'wasm', or leave the choice to nabla",
-      );
     case 'native':
       return openNative({ threads, instructionSet: options.instructionSet });
     case 'wasm':
@@ -66,6 +67,16 @@ export function attempt(name: BackendName, options: BackendOptions = {}): Backen
   }
 }
 
+// Whether it was said that there is a GPU which cannot be used.
+const said = { gpu: false };
+
+/** Says aloud, once, that a GPU is left aside; a machine that has none is told nothing. */
+function sayWithoutGpu(reason: string): void {
+  if (said.gpu || /no NVIDIA (driver|GPU)/.test(reason)) return;
+  said.gpu = true;
+  console.warn(`[backend] going on without the GPU: ${reason}`);
+}
+
 /** The backend that `NABLA_BACKEND` names, or the fastest that opens. */
 export function openDefault(): Backend {
   const wanted = process.env.NABLA_BACKEND;
@@ -75,6 +86,7 @@ export function openDefault(): Backend {
   for (const name of names) {
     const { backend, reason } = attempt(name);
     if (backend !== undefined) return backend;
+    if (name === 'cuda' && reason !== undefined) sayWithoutGpu(reason);
     reasons.push(`${name}: ${reason}`);
   }
   throw new NablaError('backend', `no backend could be opened:\n  ${reasons.join('\n  ')}`);

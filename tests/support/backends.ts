@@ -1,5 +1,6 @@
 // The backends that tests run on: every instruction set and thread count that this machine has, and the reference.
 import { existsSync } from 'node:fs';
+import { openCuda } from '../../src/backend/cuda.ts';
 import { openNative } from '../../src/backend/native.ts';
 import { Engine, useEngine } from '../../src/engine.ts';
 import { NablaError } from '../../src/errors.ts';
@@ -53,15 +54,19 @@ function wasm(variant: WasmVariant, threads: number): TestBackend[] {
   return [shared(`wasm ${variant}`, () => openNodeWasm({ variant, threads }))];
 }
 
-// Sanitizers watch the addon: they spare themselves the rest by NABLA_TEST_BACKENDS=native.
-const nativeOnly = process.env.NABLA_TEST_BACKENDS === 'native';
+// Sanitizers watch the addon: they spare themselves the rest by NABLA_TEST_BACKENDS=native. scripts/test-cuda.mjs asks for `cuda`.
+const chosen = process.env.NABLA_TEST_BACKENDS;
+const fastestBackend = native('native', 1);
 
-export const backends: readonly TestBackend[] = [
-  native('native', 1),
-  native('native 2 threads', 2),
-  ...narrowerSets(),
-  ...(nativeOnly ? [] : [...wasm('simd', 1), ...wasm('threads', 2)]),
-];
+export const backends: readonly TestBackend[] =
+  chosen === 'cuda'
+    ? [shared('cuda', () => openCuda({ precision: 'float32' }))]
+    : [
+        fastestBackend,
+        native('native 2 threads', 2),
+        ...narrowerSets(),
+        ...(chosen === 'native' ? [] : [...wasm('simd', 1), ...wasm('threads', 2)]),
+      ];
 
 /** The backend of this name, or the first one: for tests that need one only. */
 export function backendNamed(name: string): TestBackend | undefined {
@@ -75,7 +80,7 @@ export function reference(): Engine {
 
 /** The fastest native backend with one thread. */
 export function fastest(): Engine {
-  return backends[0]!.open();
+  return fastestBackend.open();
 }
 
 /** Runs `body` with the engine in use. */

@@ -22,13 +22,15 @@ export function flat(values: Numbers): number[] {
   return typeof values === 'number' ? [values] : values.flatMap(flat);
 }
 
-/** One of each way that steps are run: on the native queue, on a WebAssembly worker, in slices on the event loop. */
+/** One of each way that steps are run: on the native queue, on a WebAssembly worker, in slices on the event loop; on a GPU. */
 export const modelBackends = backends.filter(({ name }) =>
-  ['native', 'native 2 threads', 'wasm simd', 'wasm threads'].includes(name),
+  ['native', 'native 2 threads', 'wasm simd', 'wasm threads', 'cuda'].includes(name),
 );
 
 /** Where one backend says it all. */
 export const oneBackend = modelBackends.slice(0, 1);
 
 /** The native backend and one of WebAssembly. */
-export const twoBackends = modelBackends.filter(({ name }) => name === 'native' || name === 'wasm threads');
+export const twoBackends = modelBackends.filter(({ name }) =>
+  ['native', 'wasm threads', 'cuda'].includes(name),
+);

@@ -1,0 +1,77 @@
+// Starts gemm: chooses the tile by the size of the product.
+#include "cuda/kernels/gemm.h"
+
+#include <algorithm>
+
+#include "cuda/launcher.h"
+
+namespace nabla::cuda {
+namespace {
+
+constexpr Entry kLarge = {"gemm", "gemmLarge"}, kSmall = {"gemm", "gemmSmall"},
+                kFinish = {"gemm", "gemmFinish"};
+constexpr Entry kTensorLarge = {"tensor", "tensorLarge"}, kTensorSmall = {"tensor", "tensorSmall"};
+constexpr int64_t kMostMatrices = 65535;
+// A product of fewer tiles than this leaves most of a GPU idle: its sums are cut into parts of at least so
+// much, a multiple of what any tile takes at a time. Decided by the shape alone, so that results are the same
+// on every GPU.
+constexpr int64_t kEnoughTiles = 64, kLeastSplit = 128, kMostSplits = 16;
+
+int64_t Splits(const Instruction& instruction) {
+  const int64_t batch = instruction.attr(0), m = instruction.attr(1), n = instruction.attr(2),
+                k = instruction.attr(3);
+  const int64_t tiles = BlocksFor(m, 64) * BlocksFor(n, 64);
+  if (batch != 1 || tiles == 0 || tiles >= kEnoughTiles) return 1;
+  return std::max<int64_t>(1, std::min({k / kLeastSplit, 2 * kEnoughTiles / tiles, kMostSplits}));
+}
+
+}  // namespace
+
+size_t ScratchGemm(const Instruction& instruction) {
+  const int64_t splits = Splits(instruction);
+  if (splits == 1) return 0;
+  return static_cast<size_t>(splits * instruction.attr(1) * instruction.attr(2)) * sizeof(float);
+}
+
+void LaunchGemm(Launcher& launcher) {
+  GemmParams p = {};
+  p.out = launcher.data<float>(0);
+  p.a = launcher.data<float>(1);
+  p.b = launcher.data<float>(2);
+  p.bias = launcher.data<float>(3);
+  p.batch = launcher.attr(0);
+  p.m = launcher.attr(1);
+  p.n = launcher.attr(2);
+  p.k = launcher.attr(3);
+  p.transA = launcher.attr(4);
+  p.transB = launcher.attr(5);
+  p.strideA = launcher.attr(6);
+  p.strideB = launcher.attr(7);
+  p.strideOut = launcher.attr(8);
+  p.activation = static_cast<Activation>(launcher.attr(9));
+  p.accumulate = launcher.attr(10);
+  p.alpha = launcher.attrFloat(11);
+  const int64_t splits = Splits(launcher.instruction());
+  p.partial = launcher.scratch<float>();
+  p.splitK = static_cast<int32_t>(BlocksFor(BlocksFor(p.k, splits), 32) * 32);
+  // Rounded up, the parts may be fewer.
+  p.splits = static_cast<int32_t>(std::max<int64_t>(1, BlocksFor(p.k, std::max(p.splitK, 1))));
+  // Large tiles read each number less often; small ones are more, where large ones would leave most of the
+  // GPU idle. All add up in the same order.
+  const bool large = BlocksFor(p.m, 128) * BlocksFor(p.n, 128) * p.batch >= launcher.multiprocessors();
+  const bool tensor = launcher.precision() == Precision::kTf32;
+  const int64_t tile = large ? 128 : tensor ? 64 : 32;
+  p.rowBlocks = static_cast<int32_t>(BlocksFor(p.m, tile));
+  const Grid grid = {p.rowBlocks * BlocksFor(p.n, tile), std::min<int64_t>(p.batch, kMostMatrices), p.splits};
+  if (tensor) {
+    launcher.Launch(large ? kTensorLarge : kTensorSmall, grid, large ? 256 : 128, p);
+  } else {
+    launcher.Launch(large ? kLarge : kSmall, grid, 256, p);
+  }
+  if (p.splits > 1) {
+    const int64_t most = int64_t{launcher.multiprocessors()} * 8;
+    launcher.Launch(kFinish, {std::min(BlocksFor(int64_t{p.m} * p.n, 256), most)}, 256, p);
+  }
+}
+
+}  // namespace nabla::cuda
