@@ -1,6 +1,6 @@
 // The CUDA backend over the emulated driver (native/cuda/emulation): every op against the reference, whole models against the CPU.
 import assert from 'node:assert/strict';
-import { layers, samples, sequential, setSeed, type Tensor, tensor } from '../src/api.ts';
+import { layers, optimizers, samples, sequential, setSeed, type Tensor, tensor } from '../src/api.ts';
 import { valueAndGrad } from '../src/autodiff.ts';
 import { generateDigits } from '../src/data/digits.ts';
 import { type Engine, useEngine } from '../src/engine.ts';
@@ -194,6 +194,19 @@ describe('the CUDA backend, emulated', function () {
     near(gpu.weights, cpu.weights, 1e-3);
     near(gpu.output, cpu.output, 1e-3);
     assert.ok(gpu.history.loss!.at(-1)! < 0.95 * gpu.history.loss![0]!, `${gpu.history.loss}`);
+  });
+
+  it('steps every so many batches where gradients accumulate', async () => {
+    const weights = [];
+    for (const used of [fastest(), engine]) {
+      useEngine(used);
+      setSeed(2);
+      const { x, y } = clusters(64);
+      const model = compiled({ optimizer: optimizers.adam({ gradientAccumulationSteps: 3 }) });
+      await model.fit(x, y, { epochs: 2, batchSize: 8, verbose: 0 });
+      weights.push(weightsOf(model));
+    }
+    close(weights[1]!, weights[0]!, { rtol: 1e-4, atol: 1e-5 }, 'weights');
   });
 
   it('repeats to the bit, eagerly and as a graph', async () => {

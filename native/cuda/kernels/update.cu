@@ -159,6 +159,8 @@ __device__ __forceinline__ void UpdateOne(const UpdateParams& p, const Constants
 }  // namespace
 
 NABLA_ENTRY(update, UpdateParams, kUpdateThreads) {
+  // A step that only gathers gradients.
+  if (p.step[0] < 0) return;
   __shared__ Constants constants;
   if (threadIdx.x == 0) constants = MakeConstants(p);
   __syncthreads();
