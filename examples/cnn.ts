@@ -10,6 +10,7 @@ import {
   memory,
   sequential,
   setBackend,
+  setDtypePolicy,
   setSeed,
 } from '../src/index.ts';
 import { live, words } from './live.ts';
@@ -21,6 +22,7 @@ const { values: args } = parseArgs({
     epochs: { type: 'string', default: '15' },
     'batch-size': { type: 'string', default: '128' },
     seed: { type: 'string' },
+    dtype: { type: 'string', default: 'float32' },
     threads: { type: 'string' },
     json: { type: 'boolean', default: false },
     dashboard: { type: 'string' },
@@ -30,6 +32,8 @@ const { values: args } = parseArgs({
 if (args.threads !== undefined) process.env.NABLA_THREADS = args.threads;
 if (args.backend !== undefined) await setBackend(args.backend as 'native' | 'wasm' | 'auto');
 if (args.seed !== undefined) setSeed(Number(args.seed));
+// `--dtype mixed_bfloat16` keeps activations in half the memory; the last layer stays as exact as it was.
+setDtypePolicy(args.dtype as 'float32' | 'mixed_bfloat16');
 
 const { train, test, source, origin } = await datasets.mnist({
   onProgress: (message) => console.error(message),
@@ -50,7 +54,7 @@ const model = sequential({
     layers.maxPooling2d({ poolSize: 2 }),
     layers.flatten(),
     layers.dropout({ rate: 0.5 }),
-    layers.dense({ units: 10, activation: 'softmax' }),
+    layers.dense({ units: 10, activation: 'softmax', dtype: 'float32' }),
   ],
 });
 model.compile({ optimizer: 'adam', loss: 'categoricalCrossentropy', metrics: ['accuracy'] });
@@ -87,6 +91,7 @@ if (args.json) {
     seconds: history.seconds,
     stepsPerSecond: history.steps / history.seconds,
     peakMemoryBytes: memory().peakBytes,
+    workspaceBytes: memory().workspaceBytes,
     data: source,
   };
   console.log(JSON.stringify(result));

@@ -9,10 +9,12 @@ import {
   layers,
   losses,
   type Model,
+  memory,
   optimizers,
   Philox,
   sequential,
   setBackend,
+  setDtypePolicy,
   setSeed,
   tensor,
 } from '../src/index.ts';
@@ -25,6 +27,7 @@ const { values: args } = parseArgs({
     iterations: { type: 'string', default: '2000' },
     seed: { type: 'string', default: '1' },
     threads: { type: 'string' },
+    dtype: { type: 'string', default: 'float32' },
     length: { type: 'string', default: '500' },
     temperature: { type: 'string', default: '0.8' },
     'top-k': { type: 'string', default: '20' },
@@ -44,6 +47,8 @@ const seed = Number(args.seed);
 if (args.threads !== undefined) process.env.NABLA_THREADS = args.threads;
 if (args.backend !== undefined) await setBackend(args.backend as 'native' | 'wasm' | 'auto');
 setSeed(seed);
+// `--dtype mixed_bfloat16` keeps activations in half the memory; the logits stay as exact as they were.
+setDtypePolicy(args.dtype as 'float32' | 'mixed_bfloat16');
 const random = new Philox(seed, 2);
 
 // The text as numbers: nine tenths to train on, the rest to judge by.
@@ -98,7 +103,7 @@ const model = sequential({
     embedding,
     ...Array.from({ length: blocks }, block),
     layers.layerNormalization({ epsilon: 1e-5, center: false }),
-    layers.tiedProjection({ embedding }),
+    layers.tiedProjection({ embedding, dtype: 'float32' }),
   ],
 });
 const warmupSteps = Math.min(100, Math.ceil(iterations / 20));
@@ -165,7 +170,16 @@ const { loss: validationLoss } = await model.evaluate(all.x, all.y, { batchSize:
 console.log(`validation loss ${validationLoss!.toFixed(4)} over all ${held.length} held-back characters`);
 console.log(`\n${write(model, '\n', Number(args.length))}\n`);
 if (args.json) {
-  console.log(JSON.stringify({ backend, iterations, validationLoss, seconds, curve }));
+  console.log(
+    JSON.stringify({
+      backend,
+      iterations,
+      validationLoss,
+      seconds,
+      workspaceBytes: memory().workspaceBytes,
+      curve,
+    }),
+  );
 }
 
 /** Goes on from `start`, one character after another, each drawn from the likeliest few. */

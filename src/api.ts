@@ -18,6 +18,13 @@ export { encodeIdx, type IdxArray, type IdxType, type IdxTypedArrays, parseIdx }
 export * as data from './data/index.ts';
 export { type SampleData, Samples, type SamplesOptions, samples } from './data/samples.ts';
 export type { DataOf, DType } from './dtype.ts';
+export {
+  type DTypePolicy,
+  type DTypePolicyLike,
+  dtypePolicies,
+  dtypePolicy,
+  setDtypePolicy,
+} from './dtype-policies.ts';
 export type { Engine } from './engine.ts';
 export { NablaError } from './errors.ts';
 export * as initializers from './initializers/index.ts';

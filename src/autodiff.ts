@@ -1,12 +1,15 @@
 // Reverse-mode differentiation: ops record how to take their gradient; grad() walks the record backwards.
+import { isFloating } from './dtype.ts';
 import { NablaError } from './errors.ts';
 import { add, mul } from './ops/arithmetic.ts';
+import { cast } from './ops/compare.ts';
 import { fill } from './ops/creation.ts';
 import { keepDraws, type RandomDraws, repeatDraws } from './ops/random.ts';
 import { sum } from './ops/reduce.ts';
 import { reshape } from './ops/shape.ts';
 import { sameShape, showShape } from './shape.ts';
 import { scope, Tensor } from './tensor.ts';
+import { type ComputeDType, computeDType, computeIn } from './trace.ts';
 
 /** Gradients of an op's inputs from the gradients of its outputs; undefined where there is none. */
 export type Backward = (...gradients: (Tensor | undefined)[]) => (Tensor | undefined)[];
@@ -16,6 +19,8 @@ interface Entry {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly backward: Backward | undefined;
+  /** What was computed in: the gradient reads weights in the same dtype. */
+  readonly compute: ComputeDType | undefined;
 }
 
 /** What record() writes to. */
@@ -55,7 +60,8 @@ export function record(
   inputs: readonly Tensor[],
   backward: Backward | undefined,
 ): void {
-  for (const tape of tapes) tape.record({ where, inputs, outputs, backward });
+  const compute = computeDType();
+  for (const tape of tapes) tape.record({ where, inputs, outputs, backward, compute });
 }
 
 /** Is the op being recorded, so that what only a gradient needs should be computed? */
@@ -96,7 +102,7 @@ export function gradientOf<T>(
 ): { result: T; gradients: Tensor[] } {
   const { tape, result: computed } = taped(body, sources);
   const { loss, result } = computed;
-  if (loss.size !== 1 || loss.dtype !== 'float32') {
+  if (loss.size !== 1 || !isFloating(loss.dtype)) {
     throw new NablaError(
       'grad',
       `the function must give a float32 scalar, got ${loss.dtype}${showShape(loss.shape)}; reduce it with sum() or mean()`,
@@ -117,15 +123,25 @@ function backward(tape: Tape, result: Tensor, seed: Tensor, sources: readonly Te
         'this op is not differentiable; wrap it in stopGradient() if that is meant',
       );
     }
-    const gradients = entry.backward(...incoming);
+    const { backward: pull, compute } = entry;
+    const gradients = computeIn(compute, () => pull(...incoming));
     entry.inputs.forEach((input, i) => {
-      const gradient = gradients[i];
-      if (gradient === undefined || !tape.tracks(input)) return;
+      if (gradients[i] === undefined || !tape.tracks(input)) return;
+      const gradient = inDTypeOf(input, gradients[i]);
       const sum = sums.get(input);
       sums.set(input, sum === undefined ? gradient : add(sum, gradient));
     });
   }
-  return sources.map((source) => sums.get(source) ?? fill(source.shape, 0));
+  return sources.map((source) => {
+    const sum = sums.get(source) ?? fill(source.shape, 0);
+    return isFloating(source.dtype) ? cast(sum, source.dtype) : sum;
+  });
+}
+
+/** A gradient in the dtype of what it is the gradient of; numbers that are known fit any. */
+function inDTypeOf(input: Tensor, gradient: Tensor): Tensor {
+  const differs = isFloating(input.dtype) && isFloating(gradient.dtype) && gradient.constant === undefined;
+  return differs ? cast(gradient, input.dtype) : gradient;
 }
 
 /**
@@ -169,7 +185,7 @@ export function valueAndGrad(f: (...xs: Tensor[]) => Tensor): (...xs: Tensor[]) 
 /** Arguments to differentiate by; a tensor that is given twice has a gradient in each place. */
 function sourcesOf(where: string, xs: readonly Tensor[]): Tensor[] {
   for (const x of xs) {
-    if (!(x instanceof Tensor) || x.dtype !== 'float32') {
+    if (!(x instanceof Tensor) || !isFloating(x.dtype)) {
       const got = x instanceof Tensor ? x.toString() : typeof x;
       throw new NablaError(where, `arguments must be float32 tensors, got ${got}; use cast(x, 'float32')`);
     }

@@ -5,6 +5,7 @@ import { resolveName, type Spelled } from './names.ts';
 import { add, div, maximum, mul, sub } from './ops/arithmetic.ts';
 import { eye } from './ops/creation.ts';
 import { matMul } from './ops/linalg.ts';
+import { exactly } from './ops/nn.ts';
 import { sum, sumSquares } from './ops/reduce.ts';
 import { abs, rsqrt } from './ops/unary.ts';
 import { recorded } from './saving/recorded.ts';
@@ -115,5 +116,5 @@ export function penaltyOf(where: string, regularizer: Regularizer, x: Tensor): T
 /** @internal Adds a layer's penalty on its outputs, a sample's share of it, if a loss is being computed. */
 export function addPenalty(where: string, regularizer: Regularizer, output: Tensor): void {
   if (isCollecting())
-    collectLoss(where, div(penaltyOf(where, regularizer, output), Math.max(1, output.shape[0]!)));
+    collectLoss(where, div(penaltyOf(where, regularizer, exactly(output)), Math.max(1, output.shape[0]!)));
 }

@@ -1,5 +1,5 @@
 // Tensors: arrays in backend memory, or values of a program that is being traced; one class for both.
-import { type DataOf, type DType, dtypeBytes, newArray } from './dtype.ts';
+import { type DataOf, type DType, dtypeBytes, fromHalves, newArray } from './dtype.ts';
 import { engine, type Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import type { Graph, Value } from './program/graph.ts';
@@ -53,6 +53,11 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
     }
   }
 
+  /** @internal Whether layers that compute in another dtype read it in that one. */
+  get autocasts(): boolean {
+    return false;
+  }
+
   /** Number of dimensions. */
   get rank(): number {
     return this.shape.length;
@@ -84,6 +89,11 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
   /** The numbers, row-major, waiting for the step that the backend is in. */
   dataSync(): DataOf<D> {
     const { storage, byteOffset } = this.memory('data');
+    if (this.dtype === 'bfloat16') {
+      const halves = new Uint16Array(this.size);
+      storage.engine.backend.read(storage.handle, byteOffset, new Uint8Array(halves.buffer));
+      return fromHalves(halves) as DataOf<D>;
+    }
     const target = newArray(this.dtype, this.size);
     storage.engine.backend.read(storage.handle, byteOffset, target);
     return target;

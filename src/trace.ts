@@ -1,6 +1,6 @@
 // Tracing and running: an op inside a trace becomes a node of its graph, outside of one it runs at once as a program of its own.
 import type { DType } from './dtype.ts';
-import { dtypeBytes } from './dtype.ts';
+import { dtypeBytes, isFloating } from './dtype.ts';
 import { type Engine, engine, Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { Graph, type MicroOp, type Node, Value } from './program/graph.ts';
@@ -11,7 +11,10 @@ import { Tensor } from './tensor.ts';
 /** What a kernel call is to produce. */
 export interface OutputSpec {
   readonly shape: Shape;
+  /** float32 stands for that of the inputs: where all floating-point inputs are bfloat16, so is the output. */
   readonly dtype: DType;
+  /** float32 means float32, whatever the inputs are. */
+  readonly exact?: boolean;
 }
 
 /** A kernel call, as ops make it. */
@@ -26,6 +29,61 @@ export interface KernelCall {
 
 const traces: Graph[] = [];
 const names: string[] = [];
+// What layers compute in, the innermost last; undefined: in the dtype of what they are given.
+const computing: (ComputeDType | undefined)[] = [];
+
+/** What a layer may compute in other than float32. */
+export type ComputeDType = 'bfloat16';
+
+/** The dtype that weights are read in and that layers' numbers have; undefined where nothing is converted. */
+export function computeDType(): ComputeDType | undefined {
+  return computing.at(-1);
+}
+
+/** Runs `body` with weights read in a dtype, or as they are. */
+export function computeIn<T>(dtype: ComputeDType | undefined, body: () => T): T {
+  computing.push(dtype);
+  try {
+    return body();
+  } finally {
+    computing.pop();
+  }
+}
+
+/** Floating-point numbers in another dtype. Without a gradient: ops record theirs. */
+export function convert<D extends 'float32' | 'bfloat16'>(x: Tensor, dtype: D, where = 'cast'): Tensor<D> {
+  return computeIn(
+    undefined,
+    () =>
+      emit({
+        kernel: 'map',
+        outputs: [{ shape: x.shape, dtype, exact: true }],
+        inputs: [x],
+        attributes: [],
+        micro: [{ op: 'identity', args: [0] }],
+        where,
+      })[0] as Tensor<D>,
+  );
+}
+
+/** The calls with weights in the dtype that is computed in, and with outputs in that of the inputs. */
+function settled(calls: readonly KernelCall[]): readonly KernelCall[] {
+  const dtype = computeDType();
+  const isHalf = (input: Tensor | undefined) => input?.dtype === 'bfloat16';
+  if (dtype === undefined && !calls.some(({ inputs }) => inputs.some(isHalf))) return calls;
+  const read = (input: Tensor | undefined) =>
+    dtype !== undefined && input?.autocasts ? convert(input, dtype) : input;
+  const ready =
+    dtype === undefined ? calls : calls.map((call) => ({ ...call, inputs: call.inputs.map(read) }));
+  const floats = ready.flatMap(({ inputs }) => inputs.filter((x) => x !== undefined && isFloating(x.dtype)));
+  if (floats.length === 0 || floats.some((x) => x!.dtype !== 'bfloat16')) return ready;
+  return ready.map((call) => ({
+    ...call,
+    outputs: call.outputs.map((out) =>
+      out?.dtype === 'float32' && !out.exact ? { shape: out.shape, dtype: 'bfloat16' as const } : out,
+    ),
+  }));
+}
 
 /** The graph that is being traced, if one is. */
 export function tracing(): Graph | undefined {
@@ -46,7 +104,7 @@ export function trace<T>(graph: Graph, body: () => T): T {
 export function untraced<T>(body: () => T): T {
   const outer = traces.splice(0);
   try {
-    return body();
+    return computeIn(undefined, body);
   } finally {
     traces.push(...outer);
   }
@@ -84,14 +142,16 @@ export function valueOf(graph: Graph, tensor: Tensor, where: string): Value {
 }
 
 /** Makes a kernel call: into the trace, or at once. Gives a tensor for each output that is asked for. */
-export function emit(call: KernelCall): (Tensor | undefined)[] {
-  for (const out of call.outputs) if (out) checkShape(call.where, out.shape);
+export function emit(given: KernelCall): (Tensor | undefined)[] {
+  for (const out of given.outputs) if (out) checkShape(given.where, out.shape);
+  const call = settled([given])[0]!;
   const graph = tracing();
   return graph === undefined ? emitNow(call) : emitNode(graph, call);
 }
 
 /** Several kernel calls that each write a part of one output. The first may write all of it. */
-export function emitParts(calls: readonly KernelCall[]): Tensor {
+export function emitParts(given: readonly KernelCall[]): Tensor {
+  const calls = settled(given);
   const { shape, dtype } = calls[0]!.outputs[0]!;
   checkShape(calls[0]!.where, shape);
   const write = (graph: Graph, inputsOf: (call: KernelCall) => (Value | undefined)[]) => {
@@ -199,6 +259,9 @@ export function empty<D extends DType>(home: Engine, shape: Shape, dtype: D): Te
 
 /** A tensor over the same numbers with another shape, or over a stretch of them; no copy. */
 export function view<D extends DType>(tensor: Tensor<D>, shape: Shape, elementOffset = 0): Tensor<D> {
+  const dtype = computeDType();
+  if (dtype !== undefined && tensor.autocasts)
+    return view(convert(tensor, dtype), shape, elementOffset) as Tensor<DType> as Tensor<D>;
   const byteOffset = elementOffset * dtypeBytes[tensor.dtype];
   if (tensor.source.kind === 'memory') {
     const at = tensor.memory('reshape');

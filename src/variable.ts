@@ -1,6 +1,6 @@
 // Variables: tensors whose numbers change in place, such as the weights of a model.
 import type { Constraint } from './constraints.ts';
-import type { DType } from './dtype.ts';
+import { type DataOf, type DType, isFloating, toStored } from './dtype.ts';
 import type { Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { contiguousCopy } from './program/compile.ts';
@@ -28,9 +28,15 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     this.keep();
   }
 
+  /** @internal Weights that are trained are read in the dtype that a layer computes in; what is only tracked, such as moving means, is not. */
+  override get autocasts(): boolean {
+    return this.trainable && this.dtype === 'float32';
+  }
+
   /** Takes over the numbers of a tensor of the same shape and dtype. In a trace the program assigns them as it runs. */
   assign(value: Tensor): void {
-    if (!sameShape(value.shape, this.shape) || value.dtype !== this.dtype) {
+    const floats = isFloating(value.dtype) && isFloating(this.dtype);
+    if (!sameShape(value.shape, this.shape) || !(floats || value.dtype === this.dtype)) {
       throw new NablaError(
         this.name,
         `cannot assign, got ${value}, expected ${this.dtype}${showShape(this.shape)}; reshape() or cast() it`,
@@ -39,7 +45,11 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     const graph = tracing();
     if (graph === undefined) {
       const { storage, byteOffset } = this.memory(this.name);
-      storage.engine.backend.write(storage.handle, byteOffset, value.dataSync());
+      storage.engine.backend.write(
+        storage.handle,
+        byteOffset,
+        toStored(value.dataSync() as DataOf<D>, this.dtype),
+      );
       return;
     }
     graph.addEffect({
@@ -54,7 +64,7 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
   /** @internal Moves the numbers into other memory, where they stay from then on. */
   moveTo(storage: Storage, byteOffset: number): void {
     const source = this.source as { storage: Storage; byteOffset: number };
-    const numbers = this.dataSync();
+    const numbers = toStored(this.dataSync(), this.dtype);
     storage.engine.backend.write(storage.handle, byteOffset, numbers);
     storage.retain();
     source.storage.release();

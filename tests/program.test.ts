@@ -274,7 +274,8 @@ describeBackends(
 
 describe('the kernel list', () => {
   it('has an op for every elementwise micro-operation that users can name', () => {
-    const internal = /^(constant|index|random|to(Float|Int|Bool)|select|mulAdd|notBool)|(Int|Bits|Slope)$/;
+    const internal =
+      /^(constant|identity|index|random|to(Float|Int|Bool)|select|mulAdd|notBool)|(Int|Bits|Slope)$/;
     const names = Object.keys(micro).filter((name) => !internal.test(name));
     assert.deepEqual(
       names.filter((name) => !(name in ops)),

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cpu/table.h"
+#include "cpu/widen.h"
 #include "program/requests.h"
 
 namespace nabla {
@@ -150,7 +151,8 @@ std::string CpuDevice::Load(const int32_t* words, size_t count, Handle& handle) 
   loaded->alignment.assign(program.slotBytes.size(), 1);
   for (Instruction& instruction : program.code) {
     instruction.scratchBytes =
-        kScratch[static_cast<size_t>(instruction.opcode)](instruction, pool_.threads());
+        instruction.widened ? ScratchWidened(instruction, pool_.threads())
+                            : kScratch[static_cast<size_t>(instruction.opcode)](instruction, pool_.threads());
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     for (size_t i = 0; i < instruction.operands.size(); i++) {
       if (!instruction.operands[i].present) continue;
@@ -226,8 +228,12 @@ StepFault CpuDevice::Execute(LoadedProgram& program) {
   StepFault result;
   for (const Instruction& instruction : program.program.code) {
     if (abort_.load(std::memory_order_relaxed)) break;
-    kernels_.run[static_cast<size_t>(instruction.opcode)](
-        Call{instruction, scratch_.data(), pool_, result.fault});
+    const Call call{instruction, scratch_.data(), pool_, result.fault};
+    if (instruction.widened) {
+      RunWidened(call, kernels_);
+    } else {
+      kernels_.run[static_cast<size_t>(instruction.opcode)](call);
+    }
     if (result.fault.code != FaultCode::kNone) break;
     result.instruction++;
   }

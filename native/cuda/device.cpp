@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "cuda/images.h"
-#include "cuda/launch/pending.h"
 #include "cuda/loaded.h"
 #include "program/requests.h"
 
@@ -258,13 +257,16 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
   std::string error = DecodeProgram(words, count, program);
   if (error.empty()) error = Enter();
   if (!error.empty()) return error;
+  for (const Instruction& instruction : program.code) {
+    for (const Operand& operand : instruction.operands) {
+      if (operand.present && operand.dtype == DType::kBfloat16)
+        return "dtype, got bfloat16, expected float32, int32, uint8 or bool: the kernels for GPUs know no "
+               "other; leave the dtype policy at float32, or take the CPU";
+    }
+  }
   loaded->bases.assign(program.slotBytes.size(), nullptr);
   loaded->alignment.assign(program.slotBytes.size(), 1);
   for (Instruction& instruction : program.code) {
-    if (const char* const pending = PendingKernel(instruction.opcode); pending != nullptr) {
-      return std::string("kernel ") + pending +
-             " has no CUDA version yet, got a program that needs it, expected none; use the native backend";
-    }
     instruction.scratchBytes = kScratch[static_cast<size_t>(instruction.opcode)](instruction);
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     loaded->mayFault = loaded->mayFault || MayFault(instruction);

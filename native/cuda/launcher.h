@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "cuda/driver.h"
@@ -93,6 +94,10 @@ class Launcher {
     Start(entry, grid, threads, &params);
   }
 
+  // What the kernel cannot do, where its rule allows more than the device's half counts to.
+  void Refuse(std::string why) {
+    if (error_.empty()) error_ = std::move(why);
+  }
   // The first thing that went wrong; empty if nothing did.
   const std::string& error() const { return error_; }
   CUresult result() const { return result_; }

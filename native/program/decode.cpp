@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "program/program.h"
+#include "program/widen.h"
 
 namespace nabla {
 namespace {
@@ -175,7 +176,7 @@ class Decoder {
     const int32_t rank = Next();
     if (placed.slot < 0 || placed.slot >= slots_)
       return Wrong("slot", placed.slot, "0 to " + std::to_string(slots_ - 1));
-    if (dtype < 0 || dtype > static_cast<int32_t>(DType::kBool)) return Wrong("dtype", dtype, "0 to 3");
+    if (dtype < 0 || dtype > static_cast<int32_t>(DType::kBfloat16)) return Wrong("dtype", dtype, "0 to 4");
     if (rank < 0 || rank > kMaxRank) return Wrong("rank", rank, "0 to " + std::to_string(kMaxRank));
     if (left() < static_cast<size_t>(rank)) return "words end inside it";
     Operand& operand = placed.operand;
@@ -274,7 +275,9 @@ class Decoder {
     }
     instruction.attributes.assign(words_ + at_, words_ + at_ + attributeWords);
     at_ += attributeWords;
-    const std::string refused = signature.check(instruction);
+    instruction.widened = NeedsWidening(instruction);
+    const std::string refused =
+        instruction.widened ? CheckWidened(instruction, signature.check) : signature.check(instruction);
     return refused.empty() ? std::string() : where + refused;
   }
 

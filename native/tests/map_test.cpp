@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/bfloat16.h"
 #include "cpu/kernel.h"
 #include "program/micro.h"
 #include "tests/map_cases.h"
@@ -215,6 +216,9 @@ void FillRandomly(Buffer& buffer, std::mt19937& random) {
         break;
       case DType::kBool:
         buffer.as<uint8_t>()[i] = value & 1;
+        break;
+      case DType::kBfloat16:
+        buffer.as<uint16_t>()[i] = ToBfloat16(static_cast<float>(value) / 64);
         break;
     }
   }

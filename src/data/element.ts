@@ -34,11 +34,14 @@ export type Batched<T> = T extends number | boolean | NumericArray | NdArray | T
     ? string[]
     : { [K in keyof T]: BatchedPart<T[K]> };
 
+// JavaScript has no array whose bytes are bfloat16.
+const isHostDType = (dtype: string) => dtype in dtypeBytes && dtype !== 'bfloat16';
+
 /** Is it an array as data sets hold them? */
 export function isNdArray(value: unknown): value is NdArray {
   if (typeof value !== 'object' || value === null) return false;
   const { data, shape, dtype } = value as Partial<NdArray>;
-  return Array.isArray(shape) && typeof dtype === 'string' && dtype in dtypeBytes && ArrayBuffer.isView(data);
+  return Array.isArray(shape) && typeof dtype === 'string' && isHostDType(dtype) && ArrayBuffer.isView(data);
 }
 
 /** An array over `data`, which is not copied. Throws when it does not fill the shape. */

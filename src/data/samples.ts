@@ -1,6 +1,7 @@
 // Samples: arrays in backend memory with how a batch of them is presented to a model: normalised, or as one-hot rows.
 import type { DType } from '../dtype.ts';
 import { describe, NablaError } from '../errors.ts';
+import { cast } from '../ops/compare.ts';
 import { type TensorData, tensor } from '../ops/creation.ts';
 import type { gatherModes } from '../program/kernels.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
@@ -36,7 +37,9 @@ export class Samples implements Disposable {
       if (value === undefined || Number.isFinite(value)) continue;
       throw new NablaError('samples', `bad ${name}, got ${describe(value)}, expected a finite number`);
     }
-    this.tensor = source instanceof Tensor ? source : tensor(source);
+    const given = source instanceof Tensor ? source : tensor(source);
+    // Rows are gathered as float32, from which models take what they compute in.
+    this.tensor = given.dtype === 'bfloat16' ? cast(given, 'float32') : given;
     this.options = options;
     if (this.tensor.rank === 0) {
       throw new NablaError('samples', 'a scalar holds no samples, got shape [], expected a batch dimension');

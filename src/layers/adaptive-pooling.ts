@@ -1,6 +1,6 @@
 // Adaptive pooling: as many windows as the output is to have, however large the input is.
 
-import { cast } from '../ops/compare.ts';
+import { toFloats } from '../ops/compare.ts';
 import { tensor } from '../ops/creation.ts';
 import { matMul } from '../ops/linalg.ts';
 import { avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from '../ops/pool.ts';
@@ -69,7 +69,7 @@ export class AdaptivePooling extends Layer {
   }
 
   protected override call(x: Tensor): Tensor {
-    const floats = cast(x, 'float32');
+    const floats = toFloats(x);
     const sizes = x.shape.slice(1, -1);
     if (sizes.every((size, i) => size % this.outputSize[i]! === 0)) {
       const poolSize = sizes.map((size, i) => size / this.outputSize[i]!);

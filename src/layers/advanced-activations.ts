@@ -4,7 +4,7 @@ import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { elu as eluOp, leakyRelu } from '../ops/activation.ts';
 import { add, minimum, mul, sub } from '../ops/arithmetic.ts';
-import { cast, less, where } from '../ops/compare.ts';
+import { less, toFloats, where } from '../ops/compare.ts';
 import { softmax as softmaxOp } from '../ops/nn.ts';
 import { relu } from '../ops/unary.ts';
 import type { RegularizerLike } from '../regularizers.ts';
@@ -28,7 +28,7 @@ abstract class Elementwise extends Layer {
 
   /** The function, of the batch as float32. */
   protected override call(x: Tensor): Tensor {
-    return this.activate(cast(x, 'float32'));
+    return this.activate(toFloats(x));
   }
 
   /** The function itself, of float32 numbers. */
@@ -197,7 +197,7 @@ export class SoftmaxLayer extends Elementwise {
     const { mask } = x;
     // A mask of the scores themselves, not of steps with several scores.
     if (mask === undefined || mask.rank !== x.rank) return super.call(x);
-    return where(mask, softmaxOp(where(mask, cast(x, 'float32'), -1e9), this.axis), 0);
+    return where(mask, softmaxOp(where(mask, toFloats(x), -1e9), this.axis), 0);
   }
 
   protected override activate(x: Tensor): Tensor {

@@ -10,7 +10,7 @@ import {
   rotaryEmbedding,
   scaledDotProductAttention,
 } from '../ops/attention.ts';
-import { cast, logicalAnd, where } from '../ops/compare.ts';
+import { logicalAnd, toFloats, where } from '../ops/compare.ts';
 import { matMul } from '../ops/linalg.ts';
 import { broadcastTo, concat, expandDims, reshape, slice } from '../ops/shape.ts';
 import type { RegularizerLike } from '../regularizers.ts';
@@ -210,7 +210,7 @@ export class MultiHeadAttention extends Layer {
 
   private attendAll(inputs: readonly Tensor[], { mask, training = false }: AttendOptions): Tensor {
     const settings = this.attentionOptions(training, withPadding(mask, inputs));
-    const [query, value = query!, key = value] = inputs.map((tensor) => cast(tensor, 'float32'));
+    const [query, value = query!, key = value] = inputs.map(toFloats);
     if (query === value && key === value) return this.selfAttend(query!, settings);
     return this.crossAttend(query!, key, value, settings);
   }

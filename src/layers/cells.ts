@@ -2,7 +2,7 @@
 import { describe, NablaError } from '../errors.ts';
 import type { Nested } from '../nested.ts';
 import { mul } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
+import { toFloats } from '../ops/compare.ts';
 import { ones, zeros } from '../ops/creation.ts';
 import { matMul } from '../ops/linalg.ts';
 import { dropout } from '../ops/nn.ts';
@@ -178,7 +178,7 @@ abstract class OfUnit<O extends UnitOptions> extends RecurrentCell {
       kept.set(name, mask);
       return mask;
     };
-    const input = cast(x, 'float32');
+    const input = toFloats(x);
     const inputLeft = left('dropout', input);
     const sums = matMul(inputLeft === undefined ? input : mul(input, inputLeft), kernel);
     const stateLeft = left('recurrentDropout', states[0]!);

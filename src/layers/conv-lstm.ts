@@ -5,7 +5,7 @@ import { NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import type { Nested } from '../nested.ts';
 import { add, mul } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
+import { toFloats } from '../ops/compare.ts';
 import { conv1d, conv2d, conv3d } from '../ops/conv.ts';
 import { fill, ones, zeros } from '../ops/creation.ts';
 import { dropout as dropoutOp } from '../ops/nn.ts';
@@ -159,7 +159,7 @@ export class ConvLSTM<R extends Nested<Tensor> = Tensor> extends Recurrent<ConvL
     const [batch, time, ...sample] = run.x.shape as [number, number, ...number[]];
     const { stride: strides, dilation: dilationRate, padding } = this.window;
     const shape = [batch, ...this.stepShape([time, ...sample])];
-    let x = cast(run.x, 'float32') as Tensor;
+    let x = toFloats(run.x) as Tensor;
     if (dropout > 0) x = mul(x, dropoutOp(ones([batch, 1, ...sample]), dropout));
     const convolve = convolutions[this.rank - 1]!;
     const frames = reshape(x, [batch * time, ...sample]);

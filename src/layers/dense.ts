@@ -4,7 +4,7 @@ import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
+import { toFloats } from '../ops/compare.ts';
 import { matMul } from '../ops/linalg.ts';
 import { getRegularizer, type RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
@@ -106,7 +106,7 @@ export class Dense extends Layer {
   }
 
   protected override call(x: Tensor): Tensor {
-    const product = matMul(cast(x, 'float32'), this.kernel);
+    const product = matMul(toFloats(x), this.kernel);
     const sums = this.bias === undefined ? product : add(product, this.bias);
     return getActivation(this.name, this.options.activation ?? 'linear')(sums);
   }

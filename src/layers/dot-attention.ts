@@ -2,7 +2,7 @@
 import { describe, NablaError } from '../errors.ts';
 import { add, mul, sub } from '../ops/arithmetic.ts';
 import { causalMask, scaledDotProductAttention } from '../ops/attention.ts';
-import { cast, where } from '../ops/compare.ts';
+import { toFloats, where } from '../ops/compare.ts';
 import { matMul } from '../ops/linalg.ts';
 import { dropout as dropoutOp, softmax } from '../ops/nn.ts';
 import { sum } from '../ops/reduce.ts';
@@ -105,7 +105,7 @@ abstract class PlainAttention extends Layer {
   }
 
   private attendAll(inputs: readonly Tensor[], mask: Tensor | undefined, training: boolean): Tensor {
-    const [query, value, key = value!] = inputs.map((x) => cast(x, 'float32'));
+    const [query, value, key = value!] = inputs.map(toFloats);
     const rate = training ? this.dropout : 0;
     const out = this.attendTo({ query: query!, key, value: value!, mask: withPadding(mask, inputs), rate });
     // As Keras: what a query that is padding sees is 0.

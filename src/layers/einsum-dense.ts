@@ -4,7 +4,7 @@ import { type ConstraintLike, getConstraint } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
+import { toFloats } from '../ops/compare.ts';
 import { einsum } from '../ops/einsum.ts';
 import { getRegularizer, type RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
@@ -209,7 +209,7 @@ export class EinsumDense extends Layer {
   }
 
   protected override call(x: Tensor): Tensor {
-    const product = einsum(this.options.equation, cast(x, 'float32'), this.kernel);
+    const product = einsum(this.options.equation, toFloats(x), this.kernel);
     const sums = this.bias === undefined ? product : add(product, this.bias);
     return getActivation(this.name, this.options.activation ?? 'linear')(sums);
   }

@@ -1,41 +1,26 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
 import { stopRecording } from '../autodiff.ts';
 import { collectLoss, collectMetric } from '../collect.ts';
-import { type ConstraintLike, getConstraint } from '../constraints.ts';
+import { getConstraint } from '../constraints.ts';
+import { type DTypePolicy, resolvePolicy } from '../dtype-policies.ts';
 import { describe, NablaError } from '../errors.ts';
-import { getInitializer, type InitializerLike } from '../initializers/initializers.ts';
+import { getInitializer } from '../initializers/initializers.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
 import { tensor } from '../ops/creation.ts';
-import { addPenalty, getRegularizer, type Regularizer, type RegularizerLike } from '../regularizers.ts';
+import { addPenalty, getRegularizer, type Regularizer } from '../regularizers.ts';
 import { givenWeight } from '../saving/building.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
-import { named, untraced } from '../trace.ts';
+import { computeIn, named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
+import { inDType, withMask } from './inputs.ts';
+import type { CallContext, LayerOptions, WeightSpec } from './options.ts';
 import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 
-/** Options that every layer has. */
-export interface LayerOptions {
-  /** Default: the kind of layer, numbered within its model. */
-  name?: string;
-  /** Shape of one sample, without the batch. The first layer of a model needs it, unless the data tell. */
-  inputShape?: Shape;
-  /** Whether optimizers change the weights. Default true. */
-  trainable?: boolean;
-  /** What the outputs of a batch add to the loss, divided by the batch size. Default: nothing. */
-  activityRegularizer?: RegularizerLike;
-}
+export type { CallContext, LayerOptions, WeightSpec } from './options.ts';
 
 const isTensor = (value: unknown) => value instanceof Tensor;
 const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
-
-/** How a layer is called. */
-export interface CallContext {
-  /** True while fitting: dropout drops, normalisation uses the batch. */
-  readonly training: boolean;
-  /** Which steps count, bool `[batch, time]`, in place of the mask that the (first) input carries. */
-  readonly mask?: Tensor;
-}
 
 // What looks at the outputs of layers as they are called.
 const observers: ((layer: Layer, output: Tensor) => void)[] = [];
@@ -48,22 +33,6 @@ export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => vo
   } finally {
     observers.pop();
   }
-}
-
-/** What a weight is made from. */
-export interface WeightSpec {
-  /** Its name within the layer, `kernel`. */
-  readonly name: string;
-  /** Its shape. */
-  readonly shape: Shape;
-  /** What its first values are made by. */
-  readonly initializer: InitializerLike;
-  /** Whether optimizers change it. Default true. */
-  readonly trainable?: boolean;
-  /** What the weight adds to the loss. */
-  readonly regularizer?: RegularizerLike | undefined;
-  /** What the weight is brought back to after each step. */
-  readonly constraint?: ConstraintLike | undefined;
 }
 
 /**
@@ -81,6 +50,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   private readonly activityRegularizer: Regularizer | undefined;
   // Hidden from the search for layers among the fields of models.
   readonly #madeFrom: LayerOptions;
+  #policy: DTypePolicy;
   private givenName: string | undefined;
   private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
@@ -97,6 +67,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
       );
     }
     this.#madeFrom = options;
+    this.#policy = resolvePolicy(options.name ?? 'layer', options.dtype);
     this.givenName = options.name;
     this.givenShape = inputShape;
     this.isTrainable = options.trainable ?? true;
@@ -108,6 +79,33 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** The layer's name: given, or by its kind and its place in the model. */
   get name(): string {
     return this.givenName ?? this.kind;
+  }
+
+  /** What the weights are held in and what is computed in. */
+  get dtypePolicy(): DTypePolicy {
+    return this.#policy;
+  }
+
+  /** The dtype that the layer computes in: floating-point inputs are converted to it, and it gives it. */
+  get computeDtype(): DTypePolicy['computeDtype'] {
+    return this.#policy.computeDtype;
+  }
+
+  /** The dtype of the weights. */
+  get variableDtype(): DTypePolicy['variableDtype'] {
+    return this.#policy.variableDtype;
+  }
+
+  /** @internal Whether inputs and outputs are converted to {@link Layer.computeDtype}: models leave that to their layers. */
+  protected get converts(): boolean {
+    return true;
+  }
+
+  /** Computes as the layer that this one is a part of, unless it was told otherwise. */
+  private takePolicy(policy: DTypePolicy): void {
+    if (this.#madeFrom.dtype !== undefined) return;
+    this.#policy = policy;
+    for (const part of this.parts) part.takePolicy(policy);
   }
 
   /** Shape of one input sample, where it was given. */
@@ -145,7 +143,14 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
    * trained. Override it in a class whose constructor keeps options from `super`.
    */
   getConfig(): Record<string, unknown> {
-    return { ...this.#madeFrom, name: this.givenName, trainable: this.trainable };
+    const { name: dtype } = this.#policy;
+    const said = dtype !== 'float32' || this.#madeFrom.dtype !== undefined;
+    return {
+      ...this.#madeFrom,
+      name: this.givenName,
+      trainable: this.trainable,
+      ...(said ? { dtype } : {}),
+    };
   }
 
   /** @internal Was it named by its user, and not by a model? */
@@ -232,8 +237,11 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   }
 
   /** Calls the layer and hands masks on to what it gives. */
-  private callMasked(inputs: readonly Tensor[], { training = false }: Partial<CallContext>): O {
-    const output = this.callAll(inputs, { training });
+  private callMasked(given: readonly Tensor[], { training = false }: Partial<CallContext>): O {
+    const inputs = this.converts ? given.map((x) => inDType(x, this.computeDtype)) : given;
+    const compute = this.converts && this.computeDtype === 'bfloat16' ? this.computeDtype : undefined;
+    const made = computeIn(compute, () => this.callAll(inputs, { training }));
+    const output = compute === undefined ? made : this.converted(made);
     const outputs = partsOf<Tensor>(output, isTensor);
     // No gradient passes through a mask.
     const masks = stopRecording(() => this.computeMask(inputs));
@@ -245,6 +253,12 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
       for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
     for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
     return output;
+  }
+
+  /** What was made in float32 on the way, in the dtype that the layer gives. */
+  private converted(made: O): O {
+    const parts = partsOf<Tensor>(made, isTensor).map((x) => inDType(x, this.computeDtype));
+    return nest(structureOf(made, isTensor), parts) as O;
   }
 
   /** The mask of the output, or of each where there are several. Masks of inputs are their `mask`. */
@@ -298,6 +312,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     part.nameIfUnnamed(`${this.name}/${name}`);
     // What is asked of parts is the same for layers of one output and of several.
     this.parts.push(part as unknown as Layer);
+    (part as unknown as Layer).takePolicy(this.#policy);
     return part;
   }
 
@@ -348,17 +363,5 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** Number of weights' elements. */
   countParams(): number {
     return this.weights.reduce((total, weight) => total + weight.size, 0);
-  }
-}
-
-/** Runs `body` while `x` carries the mask, if there is one. */
-function withMask<T>(x: Tensor, mask: Tensor | undefined, body: () => T): T {
-  if (mask === undefined) return body();
-  const own = x.mask;
-  x.mask = mask;
-  try {
-    return body();
-  } finally {
-    x.mask = own;
   }
 }

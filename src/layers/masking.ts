@@ -2,7 +2,7 @@
 import { stopRecording } from '../autodiff.ts';
 import { describe, NablaError } from '../errors.ts';
 import { mul } from '../ops/arithmetic.ts';
-import { cast, notEqual } from '../ops/compare.ts';
+import { cast, notEqual, toFloats } from '../ops/compare.ts';
 import { any } from '../ops/reduce.ts';
 import { expandDims } from '../ops/shape.ts';
 import { type Shape, showShape } from '../shape.ts';
@@ -42,7 +42,7 @@ export class Masking extends Layer {
   }
 
   protected override call(x: Tensor): Tensor {
-    const input = cast(x, 'float32');
+    const input = toFloats(x);
     const counts = stopRecording(() => cast(this.computeMask([x]), 'float32'));
     return mul(input, expandDims(counts, -1));
   }

@@ -1,7 +1,7 @@
 // Layers of several inputs: Add, Subtract, Multiply, Average, Maximum, Minimum, Concatenate, Dot.
 import { describe, NablaError } from '../errors.ts';
 import { add as addOp, maximum as maximumOp, minimum as minimumOp, mul, sub } from '../ops/arithmetic.ts';
-import { cast, logicalOr, where } from '../ops/compare.ts';
+import { logicalOr, toFloats, where } from '../ops/compare.ts';
 import { ones } from '../ops/creation.ts';
 import { matMul } from '../ops/linalg.ts';
 import { unitNormalize } from '../ops/normalize.ts';
@@ -262,7 +262,7 @@ export class Dot extends MergeLayer {
 
 /** The vectors along an axis as rows of one matrix a sample, `[batch, rows, size]`. */
 function rowsOf(x: Tensor, axis: number): Tensor {
-  const floats = cast(x, 'float32');
+  const floats = toFloats(x);
   const size = x.shape[axis]!;
   const rows = sizeOf(x.shape.slice(1)) / Math.max(1, size);
   return reshape(moveAxis(floats, axis, -1), [x.shape[0]!, rows, size]);

@@ -1,7 +1,7 @@
 // Noise while fitting, against overfitting: whole channels dropped, Gaussian noise and Gaussian dropout, alpha dropout.
 import { describe, NablaError } from '../errors.ts';
 import { add, mul } from '../ops/arithmetic.ts';
-import { cast, where } from '../ops/compare.ts';
+import { toFloats, where } from '../ops/compare.ts';
 import { ones } from '../ops/creation.ts';
 import { dropout as dropoutOp } from '../ops/nn.ts';
 import { randomBernoulli, randomNormal } from '../ops/random.ts';
@@ -24,7 +24,7 @@ abstract class Noise extends Layer {
   }
 
   protected override call(x: Tensor, { training }: CallContext): Tensor {
-    return training ? this.disturb(cast(x, 'float32')) : x;
+    return training ? this.disturb(toFloats(x)) : x;
   }
 
   /** What becomes of a float32 batch in training. */

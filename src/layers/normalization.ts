@@ -3,7 +3,7 @@ import type { ConstraintLike } from '../constraints.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add, div, mul, sub } from '../ops/arithmetic.ts';
-import { cast, where } from '../ops/compare.ts';
+import { cast, toFloats, where } from '../ops/compare.ts';
 import { MapBuilder } from '../ops/map.ts';
 import {
   type BatchNormalized,
@@ -140,7 +140,7 @@ export class LayerNormalization extends Affine {
   protected override call(x: Tensor): Tensor {
     const { gamma, beta, epsilon } = this;
     const dims = this.dims(x.rank - 1);
-    return layerNormalize(cast(x, 'float32'), { scale: gamma, offset: beta, epsilon, dims });
+    return layerNormalize(toFloats(x), { scale: gamma, offset: beta, epsilon, dims });
   }
 }
 
@@ -181,7 +181,7 @@ export class RmsNormalization extends Layer {
   }
 
   protected override call(x: Tensor): Tensor {
-    return rmsNormalize(cast(x, 'float32'), { scale: this.factor, epsilon: this.epsilon });
+    return rmsNormalize(toFloats(x), { scale: this.factor, epsilon: this.epsilon });
   }
 }
 

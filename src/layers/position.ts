@@ -3,7 +3,7 @@ import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
 import { sinusoidalPositions } from '../ops/attention.ts';
-import { cast, notEqual } from '../ops/compare.ts';
+import { cast, notEqual, toFloats } from '../ops/compare.ts';
 import { gather } from '../ops/gather.ts';
 import { matMul } from '../ops/linalg.ts';
 import { slice } from '../ops/shape.ts';
@@ -65,7 +65,7 @@ export class PositionEmbedding extends Layer {
   }
 
   protected override call(x: Tensor): Tensor {
-    return add(cast(x, 'float32'), firstRows(this.positions, x.shape[1]!));
+    return add(toFloats(x), firstRows(this.positions, x.shape[1]!));
   }
 }
 
@@ -113,7 +113,7 @@ export class SinePositionEncoding extends Layer {
   }
 
   protected override call(x: Tensor): Tensor {
-    return add(cast(x, 'float32'), sinusoidalPositions(x.shape[1]!, x.shape[2]!, this.base));
+    return add(toFloats(x), sinusoidalPositions(x.shape[1]!, x.shape[2]!, this.base));
   }
 }
 

@@ -1,7 +1,7 @@
 // Sequences of recurrent units: by the rnn kernel where it knows them, else step by step from ordinary ops.
 import type { Activation } from '../activations.ts';
 import { add, mul, sub } from '../ops/arithmetic.ts';
-import { cast, where } from '../ops/compare.ts';
+import { toFloats, where } from '../ops/compare.ts';
 import { ones, zeros } from '../ops/creation.ts';
 import { matMul } from '../ops/linalg.ts';
 import { dropout } from '../ops/nn.ts';
@@ -103,7 +103,7 @@ export function runUnits(
   const { mask, backwards, sequences, training } = run;
   const rate = training ? (options.dropout ?? 0) : 0;
   const recurrentRate = training ? (options.recurrentDropout ?? 0) : 0;
-  let input = cast(run.x, 'float32') as Tensor;
+  let input = toFloats(run.x) as Tensor;
   if (rate > 0) {
     const [batch, , features] = input.shape as [number, number, number];
     input = mul(input, dropout(ones([batch, 1, features]), rate));

@@ -3,7 +3,7 @@ import type { ActivationLike } from '../activations.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
-import { cast } from '../ops/compare.ts';
+import { toFloats } from '../ops/compare.ts';
 import { dropout as dropoutOp } from '../ops/nn.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -128,7 +128,7 @@ export class TransformerBlock extends Layer {
   protected override call(x: Tensor, context: CallContext): Tensor {
     const network = (y: Tensor) => this.narrow.apply(this.widen.apply(y, context), context);
     const attended = this.around(
-      cast(x, 'float32'),
+      toFloats(x),
       (y) => this.attention.apply(y, x.mask === undefined ? context : { ...context, mask: x.mask }),
       this.attentionNorm,
       context,

@@ -94,5 +94,5 @@ export function batchDType(samples: Samples, wanted: 'float32' | undefined): 'fl
   if (samples.dtype === 'bool') {
     throw new NablaError('fit', `bool data are not supported, got ${samples}; use cast(x, 'float32')`);
   }
-  return wanted ?? samples.dtype;
+  return wanted ?? (samples.dtype === 'bfloat16' ? 'float32' : samples.dtype);
 }

@@ -4,6 +4,7 @@ import { NablaError } from '../errors.ts';
 import { countingOnly, sumsOf } from '../masks.ts';
 import type { AnyMetric, StreamingMetric } from '../metrics/metric.ts';
 import { isStreaming, ratio } from '../metrics/metric.ts';
+import { exactly } from '../ops/nn.ts';
 import { stack } from '../ops/shape.ts';
 import type { Graph } from '../program/graph.ts';
 import { sameShape, showShape } from '../shape.ts';
@@ -61,9 +62,10 @@ export class LogWriter {
   }
 
   /** Reports a metric of labels and predictions. `weights`, `[batch]`: how much each sample counts. */
-  metric(metric: AnyMetric, yTrue: Tensor, yPred: Tensor, batchSize: number, weights?: Tensor): void {
+  metric(metric: AnyMetric, yTrue: Tensor, predictions: Tensor, batchSize: number, weights?: Tensor): void {
     const { name } = metric;
-    const { mask } = yPred;
+    const { mask } = predictions;
+    const yPred = exactly(predictions);
     named(name, () => {
       if (isStreaming(metric)) {
         this.entries.push({ name, metric });

@@ -2,6 +2,7 @@
 import { NablaError } from '../errors.ts';
 import { countingOnly } from '../masks.ts';
 import { add, mul } from '../ops/arithmetic.ts';
+import { exactly } from '../ops/nn.ts';
 import { mean } from '../ops/reduce.ts';
 import { penaltyOf } from '../regularizers.ts';
 import type { Tensor } from '../tensor.ts';
@@ -30,7 +31,7 @@ export function lossOf(
   const terms: Tensor[] = [];
   for (const { index, label, loss, lossName, lossWeight } of heads) {
     if (loss === undefined) continue;
-    const prediction = predictions[index]!;
+    const prediction = exactly(predictions[index]!);
     const losses = countingOnly(prediction.mask, () =>
       named(loss.name, () => loss.call(y[label!]!, prediction)),
     );

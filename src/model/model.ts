@@ -332,7 +332,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
 
   /** Prints the layers with their shapes, parameters and the memory that training plans. Gives the text too. */
   summary(options: SummaryOptions = {}): string {
-    const text = summaryText(this, this.#compiled, options);
+    const text = summaryText(this, this.#compiled, options, this.#trainer?.workspaceBytes);
     (options.printFn ?? console.log)(text);
     return text;
   }

@@ -39,6 +39,10 @@ export abstract class Network<O extends Nested<Tensor> = Tensor> extends Layer<O
     return name === '' ? 'model' : name.charAt(0).toLowerCase() + name.slice(1);
   }
 
+  protected override get converts(): boolean {
+    return false;
+  }
+
   /** What the model computes of a batch: of one input, or of several as an array or by name. */
   abstract override call(x: Nested<Tensor>, context: CallContext): O;
 

@@ -132,7 +132,10 @@ function predictProgram(
       const rows = graph.input([batchSize, ...samples.tensor.shape.slice(1)], samples.tensor.dtype);
       return presented(new Tensor(rows.shape, rows.dtype, { kind: 'traced', graph, value: rows }), samples);
     });
-    return call(inputs, false);
+    // Half floats are what models compute in, not what they give.
+    return call(inputs, false).map((output) =>
+      output.dtype === 'bfloat16' ? cast(output, 'float32') : output,
+    );
   });
   for (const output of outputs) graph.outputs.push(valueOf(graph, output, 'predict'));
   return {

@@ -14,11 +14,12 @@ function bytes(count: number): string {
   return count < 1024 ** 2 ? `${(count / 1024).toFixed(2)} KB` : `${(count / 1024 ** 2).toFixed(2)} MB`;
 }
 
-/** The summary as text. */
+/** The summary as text. `stepBytes`: what a step plans for activations and gradients on the way, where one was traced. */
 export function summaryText(
   model: Model<Nested<Tensor>>,
   compiled: Compiled | undefined,
   _options: SummaryOptions,
+  stepBytes = 0,
 ): string {
   const { inputShapes } = model;
   if (inputShapes !== undefined) model.ensureBuilt(...inputShapes);
@@ -56,7 +57,9 @@ export function summaryText(
     const states = trainableWeights.reduce((sum, weight) => sum + optimizer.statesPerWeight(weight), 0);
     text.push(
       `Planned memory: ${bytes(total * 4)} weights, ${bytes(trained * 4)} gradients, ` +
-        `${bytes(states * 4)} ${optimizer.name} state`,
+        `${bytes(states * 4)} ${optimizer.name} state` +
+        // Known once a step was traced: it depends on the size of batches.
+        (stepBytes > 0 ? `, ${bytes(stepBytes)} for a step` : ''),
     );
   }
   return text.join('\n');

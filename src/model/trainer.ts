@@ -75,6 +75,11 @@ export class Trainer {
     this.memory = new TrainingMemory(engine);
   }
 
+  /** Bytes that the largest step traced so far plans for what it computes. */
+  get workspaceBytes(): number {
+    return Math.max(0, ...[...this.programs.values()].map((made) => made.executable.compiled.workspaceBytes));
+  }
+
   /** The weights that are trained, and the state of the optimizer that the model was compiled with. */
   get group(): ParameterGroup {
     const { optimizer } = this.compiled;

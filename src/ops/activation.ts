@@ -1,5 +1,6 @@
 // Activation functions as one pass each way: a function and its slope, written once over an algebra of micro-operations.
 import { grads, record } from '../autodiff.ts';
+import { isFloating } from '../dtype.ts';
 import type { Tensor } from '../tensor.ts';
 import { placeName } from '../trace.ts';
 import { add, div, maximum, minimum, mul, sub } from './arithmetic.ts';
@@ -115,7 +116,7 @@ function activate(formula: Formula, x: TensorLike): Tensor {
   formula.value(registers(builder), builder.load(x, 'float'));
   const out = builder.build('float32');
   if (typeof x === 'object') {
-    const differentiable = x.dtype === 'float32';
+    const differentiable = isFloating(x.dtype);
     record(formula.name, [out], [x], (dy) => [dy && differentiable ? slopeTimes(formula, dy, x) : undefined]);
   }
   return out;

@@ -1,6 +1,6 @@
 // Binary arithmetic with NumPy broadcasting, and its gradients.
 import { record, recording } from '../autodiff.ts';
-import type { DType } from '../dtype.ts';
+import { type DType, isFloating } from '../dtype.ts';
 import type { MicroName } from '../program/kernels.ts';
 import { broadcastShapes, type Shape, sameShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -11,10 +11,10 @@ import { sum } from './reduce.ts';
 import { broadcastTo, reshape } from './shape.ts';
 import { log, neg, square } from './unary.ts';
 
-/** float32 if an argument is float32 or a fraction, else int32: what arithmetic on them gives. */
+/** float32 (in the sense of kernels' outputs) if an argument is floating-point or a fraction, else int32: what arithmetic on them gives. */
 export function arithmeticType(...args: TensorLike[]): 'float32' | 'int32' {
   const isFloat = (arg: TensorLike) => {
-    if (arg instanceof Tensor) return arg.dtype === 'float32';
+    if (arg instanceof Tensor) return isFloating(arg.dtype);
     // A whole number takes the type of the tensor beside it.
     return typeof arg === 'number' && !Number.isInteger(arg);
   };
@@ -90,7 +90,7 @@ function binary(
         const gradients: (Tensor | undefined)[] = [];
         [a, b].forEach((arg, i) => {
           if (!(arg instanceof Tensor)) return;
-          const wanted = arg.dtype === 'float32' && dy !== undefined;
+          const wanted = isFloating(arg.dtype) && dy !== undefined;
           gradients.push(wanted ? sumTo(partials[i]!(dy, a, b, out), arg.shape) : undefined);
         });
         return gradients;

@@ -1,5 +1,6 @@
 // Attention: scaled dot products, computed by blocks without the matrix of scores, and positions.
 import { gradientThrough, record, recording } from '../autodiff.ts';
+import { isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
 import { type Shape, sameShape, showShape } from '../shape.ts';
@@ -9,7 +10,7 @@ import { add, mul } from './arithmetic.ts';
 import { where as choose } from './compare.ts';
 import { matMul } from './linalg.ts';
 import { MapBuilder } from './map.ts';
-import { dropout as dropoutOp, softmax } from './nn.ts';
+import { dropout as dropoutOp, exactly, softmax } from './nn.ts';
 import { broadcastTo, concat, reshape, slice, transpose } from './shape.ts';
 
 /** Options of attention. */
@@ -67,7 +68,7 @@ export function scaledDotProductAttention(
 ): Tensor {
   const where = placeName('attention');
   for (const [label, tensor] of Object.entries({ q, k, v })) {
-    if (tensor.rank === 4 && tensor.dtype === 'float32') continue;
+    if (tensor.rank === 4 && isFloating(tensor.dtype)) continue;
     throw new NablaError(
       where,
       `${label} does not fit, got ${tensor}, expected float32[batch, time, heads, dim]`,
@@ -144,7 +145,7 @@ function attend(where: string, sizes: Sizes, places: Places, options: AttentionO
   if (!(dropout >= 0 && dropout < 1)) {
     throw new NablaError(where, `bad dropout, got ${dropout}, expected a number in [0, 1)`);
   }
-  const mask = options.mask && asMask(where, options.mask, sizes);
+  const mask = options.mask && asMask(where, exactly(options.mask), sizes);
   // Dropout needs the weights, and the gradient of a mask those of the scores.
   if (dropout > 0 || (mask !== undefined && recording([mask]))) {
     return attendInParts(sizes, places, { mask, causal, scale, dropout });
@@ -157,8 +158,8 @@ function attend(where: string, sizes: Sizes, places: Places, options: AttentionO
   const [out, logSumExp] = emit({
     kernel: 'attention',
     outputs: [
-      { shape: [batch, queries, heads * valueDim], dtype: 'float32' },
-      recording(tensors) ? { shape: [batch, heads, queries], dtype: 'float32' } : undefined,
+      { shape: [batch, queries, heads * valueDim], dtype: q.tensor.dtype, exact: true },
+      recording(tensors) ? { shape: [batch, heads, queries], dtype: 'float32', exact: true } : undefined,
     ],
     inputs: [q.tensor, k.tensor, v.tensor, mask],
     attributes,
@@ -166,7 +167,8 @@ function attend(where: string, sizes: Sizes, places: Places, options: AttentionO
   });
   record('attention', [out!], tensors, (dout) => {
     if (dout === undefined) return [];
-    const like = (tensor: Tensor | undefined) => tensor && { shape: tensor.shape, dtype: 'float32' as const };
+    const like = (tensor: Tensor | undefined) =>
+      tensor && { shape: tensor.shape, dtype: tensor.dtype, exact: true };
     const gradients = emit({
       kernel: 'attentionGrad',
       outputs: [like(tensors[0]), like(tensors[1]), like(tensors[2])],

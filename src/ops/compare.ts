@@ -1,9 +1,10 @@
 // Comparison, logic, choice and conversion of dtypes.
 import { record } from '../autodiff.ts';
-import { type DType, dtypeBytes, isDType } from '../dtype.ts';
+import { type DType, dtypeBytes, isDType, isFloating } from '../dtype.ts';
 import { unknownName } from '../errors.ts';
 import type { MicroName } from '../program/kernels.ts';
 import { Tensor } from '../tensor.ts';
+import { computeDType } from '../trace.ts';
 import { arithmeticType, sumTo } from './arithmetic.ts';
 import { MapBuilder, type TensorLike } from './map.ts';
 
@@ -60,7 +61,7 @@ export function greaterEqual(a: TensorLike, b: TensorLike): Tensor<'bool'> {
 
 /** The register as 0 or 1. */
 function truth(builder: MapBuilder, arg: TensorLike) {
-  const float = arg instanceof Tensor && arg.dtype === 'float32';
+  const float = arg instanceof Tensor && isFloating(arg.dtype);
   if (float) return builder.op('notEqual', builder.load(arg, 'float'), builder.constant(0, 'float'));
   const loaded = builder.load(arg, 'int');
   return arg instanceof Tensor && arg.dtype === 'bool' ? loaded : builder.op('toBool', loaded);
@@ -123,14 +124,17 @@ export function where(condition: TensorLike, a: TensorLike, b: TensorLike): Tens
   const tensors = values.map(({ arg }) => arg);
   record('where', [out], tensors, (dy) =>
     values.map(({ arg, place }) => {
-      if (dy === undefined || arg.dtype !== 'float32') return undefined;
+      if (dy === undefined || !isFloating(arg.dtype)) return undefined;
       return sumTo(place === 0 ? where(condition, dy, 0) : where(condition, 0, dy), arg.shape);
     }),
   );
   return out;
 }
 
-/** The numbers in another dtype: to int32 toward zero, to uint8 the low 8 bits, to bool whether they are not 0. */
+/**
+ * The numbers in another dtype: to int32 toward zero, to uint8 the low 8 bits, to bool whether they are not 0, to bfloat16 to the nearest, halves
+ * to even.
+ */
 export function cast<D extends DType>(x: Tensor, dtype: D): Tensor<D> {
   if (!isDType(dtype)) throw unknownName('cast', 'dtype', dtype, Object.keys(dtypeBytes));
   if ((x.dtype as DType) === dtype) return x as Tensor<D>;
@@ -139,13 +143,22 @@ export function cast<D extends DType>(x: Tensor, dtype: D): Tensor<D> {
     const known = truth(builder, x);
     if (x.dtype === 'bool') builder.op('toBool', known);
   } else {
-    const loaded = builder.load(x, dtype === 'float32' ? 'float' : 'int');
-    const isByteOut = dtype !== 'float32' && x.dtype !== 'float32';
+    const [from, to] = [isFloating(x.dtype), isFloating(dtype)];
+    const loaded = builder.load(x, to ? 'float' : 'int');
+    if (from && to) builder.op('identity', loaded);
+    const isByteOut = !from && !to;
     if (isByteOut) builder.op('addInt', loaded, builder.constant(0, 'int'));
   }
-  const out = builder.build(dtype) as Tensor<D>;
-  record('cast', [out], [x], () => [undefined]);
+  const out = builder.build(dtype, x.shape, true) as Tensor<D>;
+  // Between floating-point dtypes gradients pass; the record brings them to the input's.
+  const passes = isFloating(x.dtype) && isFloating(dtype);
+  record('cast', [out], [x], (dy) => [passes ? dy : undefined]);
   return out;
+}
+
+/** Floating-point numbers as they are, others in the dtype that is computed in. */
+export function toFloats(x: Tensor): Tensor {
+  return isFloating(x.dtype) ? x : cast(x, computeDType() ?? 'float32');
 }
 
 /** The tensor itself, as a constant to every gradient. */

@@ -5,7 +5,7 @@ import { activations } from '../program/kernels.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
-import { cast } from './compare.ts';
+import { toFloats } from './compare.ts';
 import { matMul } from './linalg.ts';
 import { reshape } from './shape.ts';
 import {
@@ -122,8 +122,8 @@ function checkRanks(where: string, x: Tensor, filter: Tensor, rank: number): voi
 function conv(name: string, rank: number, input: Tensor, kernel: Tensor, options: ConvOptions): Tensor {
   const where = placeName(name);
   checkRanks(where, input, kernel, rank);
-  const x = cast(input, 'float32');
-  const filter = cast(kernel, 'float32');
+  const x = toFloats(input);
+  const filter = toFloats(kernel);
   const inC = x.shape.at(-1)!;
   const outC = filter.shape.at(-1)!;
   const groups = options.groups ?? 1;
@@ -201,8 +201,8 @@ function transposed(
 ): Tensor {
   const where = placeName(name);
   checkRanks(where, input, kernel, rank);
-  const x = cast(input, 'float32');
-  const filter = cast(kernel, 'float32');
+  const x = toFloats(input);
+  const filter = toFloats(kernel);
   const outC = x.shape.at(-1)!;
   if (filter.shape.at(-1) !== outC) {
     throw new NablaError(

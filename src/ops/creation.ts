@@ -1,5 +1,15 @@
 // Making tensors: from numbers, filled, counted.
-import { type DataOf, type DType, dtypeBytes, isDType, newArray } from '../dtype.ts';
+import {
+  type DataOf,
+  type DType,
+  dtypeBytes,
+  fromHalves,
+  isDType,
+  isFloating,
+  newArray,
+  toHalves,
+  toStored,
+} from '../dtype.ts';
 import { engine, Storage } from '../engine.ts';
 import { describe, NablaError, unknownName } from '../errors.ts';
 import { checkShape, type Shape, showShape, sizeOf } from '../shape.ts';
@@ -51,8 +61,9 @@ export function tensor<D extends DType = DType>(
 
 /** A tensor over a copy of an array that has the dtype's own form. */
 export function fromArray<D extends DType>(values: DataOf<D>, shape: Shape, dtype: D): Tensor<D> {
-  const storage = new Storage(engine(), values.byteLength);
-  storage.engine.backend.write(storage.handle, 0, values);
+  const stored = toStored(values, dtype);
+  const storage = new Storage(engine(), stored.byteLength);
+  storage.engine.backend.write(storage.handle, 0, stored);
   return new Tensor([...shape], dtype, { kind: 'memory', storage, byteOffset: 0 });
 }
 
@@ -105,7 +116,7 @@ function defaultDType(data: TensorData, values: ArrayLike<number | boolean>): DT
 }
 
 function convert<D extends DType>(values: ArrayLike<number | boolean>, dtype: D): DataOf<D> {
-  if (dtype === 'float32' && values instanceof Float32Array) return values as DataOf<D>;
+  if (isFloating(dtype) && values instanceof Float32Array) return values as DataOf<D>;
   if (dtype === 'int32' && values instanceof Int32Array) return values as DataOf<D>;
   if (dtype === 'uint8' && values instanceof Uint8Array) return values as DataOf<D>;
   const target = newArray(dtype, values.length);
@@ -123,9 +134,10 @@ export function fill<D extends DType = 'float32'>(
   checkShape('fill', shape);
   const type = (dtype ?? 'float32') as D;
   // The number as the dtype holds it.
-  const stored = newArray(type, 1).fill(type === 'bool' ? Number(value !== 0) : value)[0]!;
+  const held = newArray(type, 1).fill(type === 'bool' ? Number(value !== 0) : value);
+  const stored = (type === 'bfloat16' ? fromHalves(toHalves(held as Float32Array)) : held)[0]!;
   const builder = new MapBuilder('fill');
-  builder.constant(stored, type === 'float32' ? 'float' : 'int');
+  builder.constant(stored, isFloating(type) ? 'float' : 'int');
   const made = builder.build(type, shape) as Tensor<D>;
   // Inside a trace the number itself travels to the ops that read it; nothing is stored unless something needs the memory.
   return tracing() === undefined ? made : new Tensor<D>(made.shape, type, made.source, stored);
@@ -162,7 +174,7 @@ export function range<D extends DType = 'int32'>(
     throw new NablaError('range', `bad step, got ${step}, expected a finite number other than 0`);
   }
   const type = (dtype ?? 'int32') as D;
-  if (type !== 'float32' && !(Number.isInteger(start) && Number.isInteger(step))) {
+  if (!isFloating(type) && !(Number.isInteger(start) && Number.isInteger(step))) {
     throw new NablaError(
       'range',
       `fractions do not fit ${type}, got start ${start} and step ${step}; pass the dtype 'float32'`,
@@ -170,7 +182,7 @@ export function range<D extends DType = 'int32'>(
   }
   const size = Math.max(0, Math.ceil((stop - start) / step));
   const b = new MapBuilder('range');
-  if (type === 'float32') {
+  if (isFloating(type)) {
     b.op('mulAdd', b.op('toFloat', b.index()), b.constant(step, 'float'), b.constant(start, 'float'));
   } else {
     b.op('addInt', b.op('mulInt', b.index(), b.constant(step, 'int')), b.constant(start, 'int'));

@@ -6,7 +6,7 @@ import { normalizeAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
 import { add, div, mul, sub } from './arithmetic.ts';
-import { cast, equal, isFinite, less, where } from './compare.ts';
+import { cast, equal, isFinite, less, toFloats, where } from './compare.ts';
 import { countAlong, scatterAlongAxis } from './scatter.ts';
 import { exp, log, neg } from './unary.ts';
 
@@ -80,7 +80,7 @@ export function cummax(input: Tensor, axis = 0, reverse = false): Tensor {
 
 /** `log(cumsum(exp(x)))` along `axis` (default 0) without overflow, float32, with the options of {@link cumsum}. */
 export function logCumsumExp(input: Tensor, axis = 0, exclusive = false, reverse = false): Tensor {
-  const x = cast(input, 'float32');
+  const x = toFloats(input);
   const walk = walkOf('logCumsumExp', x, axis, exclusive, reverse);
   const out = cumulate('logCumsumExp', 'logSumExp', x, walk);
   record('logCumsumExp', [out], [x], (dy) => {

@@ -5,7 +5,7 @@ import { floatBits } from '../program/graph.ts';
 import { gatherModes } from '../program/kernels.ts';
 import { normalizeAxis, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { emit, placeName } from '../trace.ts';
+import { computeDType, computeIn, emit, placeName } from '../trace.ts';
 import { cast } from './compare.ts';
 import { MapBuilder } from './map.ts';
 import { reshape } from './shape.ts';
@@ -13,6 +13,13 @@ import { reshape } from './shape.ts';
 /** The rows of `table` (or slices along another `axis`) that `indices` (int32, any shape) name; they take the place of that axis. */
 export function gather(table: Tensor, indices: Tensor, axis = 0): Tensor {
   if (table.rank === 0) throw new NablaError('gather', 'a scalar has no rows, got a table of shape []');
+  const dtype = computeDType();
+  // Rows are converted, not the whole table.
+  if (dtype !== undefined && table.autocasts)
+    return cast(
+      computeIn(undefined, () => gather(table, indices, axis)),
+      dtype,
+    );
   const at = normalizeAxis('gather', axis, table.rank);
   if (at > 0) return gatherAlong(table, cast(indices, 'int32'), at);
   const rowShape = table.shape.slice(1);

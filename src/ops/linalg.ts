@@ -7,7 +7,7 @@ import { broadcastShapes, type Shape, sameShape, showShape, sizeOf } from '../sh
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
 import { sumTo } from './arithmetic.ts';
-import { cast } from './compare.ts';
+import { toFloats } from './compare.ts';
 import { broadcastTo, reshape } from './shape.ts';
 
 /** Options of {@link matMul}. */
@@ -19,7 +19,7 @@ export interface MatMulOptions {
 }
 
 /**
- * The matrix product over the last two dimensions, float32; those before them broadcast. Vectors are taken as NumPy's matmul takes them.
+ * The matrix product over the last two dimensions, float32 (bfloat16 where both are, with float32 sums); those before them broadcast. Vectors are taken as NumPy's matmul takes them.
  */
 export function matMul(a: Tensor, b: Tensor, options: MatMulOptions = {}): Tensor {
   if (a.rank === 0 || b.rank === 0) {
@@ -33,12 +33,7 @@ export function matMul(a: Tensor, b: Tensor, options: MatMulOptions = {}): Tenso
     const out = matMul(a, reshape(b, [b.size, 1]), { transposeA: options.transposeA });
     return reshape(out, out.shape.slice(0, -1));
   }
-  return product(
-    cast(a, 'float32'),
-    cast(b, 'float32'),
-    options.transposeA ?? false,
-    options.transposeB ?? false,
-  );
+  return product(toFloats(a), toFloats(b), options.transposeA ?? false, options.transposeB ?? false);
 }
 
 function product(a: Tensor, b: Tensor, transA: boolean, transB: boolean): Tensor {

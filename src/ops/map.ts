@@ -1,5 +1,5 @@
 // The builder of elementwise ops: registers and micro-operations in, one map kernel call out.
-import type { DType } from '../dtype.ts';
+import { type DType, isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits, type MicroOp } from '../program/graph.ts';
 import { type MicroName, micro } from '../program/kernels.ts';
@@ -43,7 +43,7 @@ export class MapBuilder {
     if (arg.constant !== undefined) return this.constant(arg.constant, as);
     const known = this.inputs.indexOf(arg);
     const id = known >= 0 ? known : this.inputs.push(arg) - 1;
-    const register = { id, float: arg.dtype === 'float32' };
+    const register = { id, float: isFloating(arg.dtype) };
     if (register.float === (as === 'float')) return register;
     return as === 'float' ? this.op('toFloat', register) : this.op('toInt', register);
   }
@@ -71,8 +71,11 @@ export class MapBuilder {
     );
   }
 
-  /** Emits the map; the last register made is its result. `shape` is what the inputs broadcast to unless given. */
-  build(dtype: DType, shape: Shape = this.shape): Tensor {
+  /**
+   * Emits the map; the last register made is its result. `shape` is what the inputs broadcast to unless given. float32 stands for the inputs'
+   * floating-point dtype unless it is `exact`.
+   */
+  build(dtype: DType, shape: Shape = this.shape, exact = false): Tensor {
     const { inputs, steps, where } = this;
     const renumber = (id: number) => (id >= microBase ? id - microBase + inputs.length : id);
     const numbered = steps.map(({ op, args }) => ({
@@ -81,7 +84,7 @@ export class MapBuilder {
     }));
     return emit({
       kernel: 'map',
-      outputs: [{ shape, dtype }],
+      outputs: [{ shape, dtype, exact }],
       inputs,
       attributes: [],
       micro: numbered,

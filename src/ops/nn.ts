@@ -1,10 +1,12 @@
 // Ops of neural networks: softmax, cross entropy, dropout.
 import { record, recording } from '../autodiff.ts';
+import { isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { normalizeAxis, sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
 import { mul, sub } from './arithmetic.ts';
+import { cast } from './compare.ts';
 import { MapBuilder } from './map.ts';
 import { randomSource } from './random.ts';
 import { sum } from './reduce.ts';
@@ -21,8 +23,7 @@ function rowsOf(x: Tensor): [number, number] {
 
 function softmaxLast(x: Tensor, log: boolean): Tensor {
   const where = log ? 'logSoftmax' : 'softmax';
-  if (x.dtype !== 'float32')
-    throw new NablaError(where, `expected float32, got ${x}; use cast(x, 'float32')`);
+  if (!isFloating(x.dtype)) throw new NablaError(where, `expected float32, got ${x}; use cast(x, 'float32')`);
   const [rows, columns] = rowsOf(x);
   const attributes = [rows, columns, Number(log)];
   const outputs = [{ shape: x.shape, dtype: 'float32' as const }];
@@ -69,6 +70,16 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
   return alongAxis(x, axis, true);
 }
 
+/** The numbers as float32, from which the logits can be found as from what they were. */
+export function exactly(x: Tensor): Tensor {
+  if (x.dtype !== 'bfloat16') return x;
+  const out = cast(x, 'float32');
+  const logits = logitsOf.get(x);
+  if (logits !== undefined) logitsOf.set(out, cast(logits, 'float32'));
+  out.mask = x.mask;
+  return out;
+}
+
 /** The logits that a softmax over the last axis was taken of, if this tensor is one. */
 export function softmaxLogits(probabilities: Tensor): Tensor | undefined {
   return logitsOf.get(probabilities);
@@ -78,8 +89,9 @@ export function softmaxLogits(probabilities: Tensor): Tensor | undefined {
  * The cross entropy of `softmax(logits)` with labels, one number a row: `logits` `[..., classes]`, and labels a distribution of the same shape
  * (float32) or class indices `[...]` (int32, uint8). Computed from the logits in one pass, with its gradient.
  */
-export function softmaxCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
+export function softmaxCrossEntropy(given: Tensor, truth: Tensor): Tensor {
   const where = placeName('softmaxCrossEntropy');
+  const [logits, labels] = [exactly(given), exactly(truth)];
   const sparse = labels.dtype === 'int32' || labels.dtype === 'uint8';
   const wanted = sparse ? logits.shape.slice(0, -1) : logits.shape;
   if (!sameShape(labels.shape, wanted) || (!sparse && labels.dtype !== 'float32')) {
@@ -95,8 +107,8 @@ export function softmaxCrossEntropy(logits: Tensor, labels: Tensor): Tensor {
   const [loss, unit] = emit({
     kernel: 'softmaxCrossEntropy',
     outputs: [
-      { shape: [rows], dtype: 'float32' },
-      withGradient ? { shape: logits.shape, dtype: 'float32' } : undefined,
+      { shape: [rows], dtype: 'float32', exact: true },
+      withGradient ? { shape: logits.shape, dtype: 'float32', exact: true } : undefined,
     ],
     inputs: [logits, sparse ? reshape(labels, [rows]) : labels],
     attributes: [rows, columns],

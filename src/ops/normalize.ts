@@ -1,5 +1,6 @@
 // Normalisation: rows to mean 0 and variance 1 (layer), to mean square 1 (RMS), or channels over the batch.
 import { gradientThrough, record, recording, stopRecording } from '../autodiff.ts';
+import { isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
 import { showShape, sizeOf } from '../shape.ts';
@@ -36,8 +37,7 @@ export function rmsNormalize(x: Tensor, options: NormalizeOptions = {}): Tensor 
 function normalizeRows(name: string, x: Tensor, options: NormalizeOptions, center: boolean): Tensor {
   const { scale, offset, epsilon = 1e-3, dims = 1 } = options;
   const where = placeName(name);
-  if (x.dtype !== 'float32')
-    throw new NablaError(where, `expected float32, got ${x}; use cast(x, 'float32')`);
+  if (!isFloating(x.dtype)) throw new NablaError(where, `expected float32, got ${x}; use cast(x, 'float32')`);
   if (!Number.isInteger(dims) || dims < 1 || dims > x.rank) {
     throw new NablaError(where, `bad dims, got ${dims}, expected an integer in [1, ${x.rank}]`);
   }
@@ -45,7 +45,7 @@ function normalizeRows(name: string, x: Tensor, options: NormalizeOptions, cente
   const columns = sizeOf(rowShape);
   const rows = sizeOf(x.shape.slice(0, x.rank - dims));
   for (const [label, vector] of Object.entries({ scale, offset })) {
-    if (vector === undefined || (vector.size === columns && vector.dtype === 'float32')) continue;
+    if (vector === undefined || (vector.size === columns && isFloating(vector.dtype))) continue;
     throw new NablaError(
       where,
       `${label} does not fit, got ${vector}, expected float32${showShape(rowShape)}`,
@@ -53,11 +53,11 @@ function normalizeRows(name: string, x: Tensor, options: NormalizeOptions, cente
   }
   const inputs = [x, scale, offset].filter((input) => input !== undefined);
   const kept = recording(inputs);
-  const perRow = { shape: [rows], dtype: 'float32' as const };
+  const perRow = { shape: [rows], dtype: 'float32' as const, exact: true };
   const [out, means, rstd] = emit({
     kernel: 'normalize',
     outputs: [
-      { shape: x.shape, dtype: 'float32' },
+      { shape: x.shape, dtype: x.dtype, exact: true },
       kept && center ? perRow : undefined,
       kept ? perRow : undefined,
     ],
@@ -67,10 +67,11 @@ function normalizeRows(name: string, x: Tensor, options: NormalizeOptions, cente
   });
   record(name, [out!], inputs, (dy) => {
     if (dy === undefined) return [];
-    const like = (vector: Tensor | undefined) => vector && { shape: vector.shape, dtype: 'float32' as const };
+    const like = (vector: Tensor | undefined) =>
+      vector && { shape: vector.shape, dtype: vector.dtype, exact: true };
     const [dx, dscale, doffset] = emit({
       kernel: 'normalizeGrad',
-      outputs: [{ shape: x.shape, dtype: 'float32' }, like(scale), like(offset)],
+      outputs: [{ shape: x.shape, dtype: x.dtype, exact: true }, like(scale), like(offset)],
       inputs: [dy, x, means, rstd, scale],
       attributes: [rows, columns],
       where,

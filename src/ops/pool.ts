@@ -5,7 +5,7 @@ import { poolKinds } from '../program/kernels.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
-import { cast, greater, isNaN, logicalAnd, logicalNot, logicalOr, where } from './compare.ts';
+import { greater, isNaN, logicalAnd, logicalNot, logicalOr, toFloats, where } from './compare.ts';
 import { stridedSlice } from './rearrange.ts';
 import { pad, reshape } from './shape.ts';
 import {
@@ -106,7 +106,7 @@ function pool(
       `expected input [batch, ${space}, channels], got ${showShape(input.shape)}; reshape() it`,
     );
   }
-  const x = cast(input, 'float32');
+  const x = toFloats(input);
   const kernel = perDimension(where, 'poolSize', options.poolSize ?? 2, rank);
   const stride = perDimension(where, 'strides', options.strides ?? kernel, rank);
   // Pooling has no causal padding in any number of dimensions.

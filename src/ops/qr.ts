@@ -1,5 +1,6 @@
 // The QR decomposition, in double precision on the host: for initial weights and small systems, not for training through it.
 import { record } from '../autodiff.ts';
+import { isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -47,7 +48,7 @@ export interface QrFactors {
  * n, or m where `fullMatrices` is true. Signs as LAPACK's. Computed on the host: not inside of jit(), not differentiable.
  */
 export function qr(x: Tensor, fullMatrices = false): QrFactors {
-  if (x.rank < 2 || x.dtype !== 'float32') {
+  if (x.rank < 2 || !isFloating(x.dtype)) {
     throw new NablaError('qr', `expected float32 matrices [..., m, n], got ${x}; reshape() or cast() it`);
   }
   const [m, n] = x.shape.slice(-2) as [number, number];

@@ -1,6 +1,7 @@
 // More ops that move numbers: strided slices, rolled, repeated, triangles and diagonals, grids, padding with the tensor's own numbers.
 import { record } from '../autodiff.ts';
 import type { DType } from '../dtype.ts';
+import { isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
 import { normalizeAxis, type Shape, showShape, sizeOf, stridesOf } from '../shape.ts';
@@ -35,7 +36,7 @@ function walkOver(name: string, x: Tensor, walk: Walk): Tensor {
 /** The reverse: zeros of `shape` with the elements of `x` on a walk through them. */
 function placeOn(name: string, x: Tensor, shape: Shape, walk: Walk): Tensor {
   const outputs = [{ shape, dtype: x.dtype }];
-  const isFloat = x.dtype === 'float32';
+  const isFloat = isFloating(x.dtype);
   const zero = isFloat
     ? ({ op: 'constant', args: [floatBits(0)] } as const)
     : ({ op: 'constantInt', args: [0] } as const);
@@ -139,7 +140,7 @@ export function repeat(x: Tensor, repeats: number | readonly number[], axis?: nu
 function triangle(name: 'tril' | 'triu', x: Tensor, k: number): Tensor {
   const [rows, columns] = matrixDims(name, x);
   const b = new MapBuilder(name);
-  const isFloat = x.dtype === 'float32';
+  const isFloat = isFloating(x.dtype);
   const as = isFloat ? 'float' : 'int';
   const value = b.load(x, as);
   const width = b.constant(columns, 'int');

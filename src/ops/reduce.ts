@@ -8,7 +8,7 @@ import { normalizeAxes, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
 import { add, div, mul, spread, sub } from './arithmetic.ts';
-import { cast, equal, isFinite, stopGradient, where } from './compare.ts';
+import { cast, equal, isFinite, stopGradient, toFloats, where } from './compare.ts';
 import { reshape, transpose } from './shape.ts';
 import { exp, log, sqrt, square } from './unary.ts';
 
@@ -59,7 +59,7 @@ function total(
   scaled: boolean,
 ): Tensor {
   const axes = normalizeAxes(where, axis, input.rank);
-  const x = scaled ? cast(input, 'float32') : widened(input);
+  const x = scaled ? toFloats(input) : widened(input);
   const count = sizeOf(axes.map((a) => x.shape[a]!));
   const scale = scaled ? 1 / count : 1;
   const out = reduceKernel(where, 'sum', x, axes, x.dtype, scale);
@@ -72,7 +72,7 @@ export function sum(x: Tensor, axis?: Axis, keepDims = false): Tensor {
   return total('sum', x, axis, keepDims, false);
 }
 
-/** The mean over `axis`, float32. */
+/** The mean over `axis`, floating-point. */
 export function mean(x: Tensor, axis?: Axis, keepDims = false): Tensor {
   return total('mean', x, axis, keepDims, true);
 }
@@ -146,9 +146,9 @@ export function all(x: Tensor, axis?: Axis, keepDims = false): Tensor<'bool'> {
   return truth('all', x, axis, keepDims);
 }
 
-/** The sum of squares over `axis`, float32. */
+/** The sum of squares over `axis`, floating-point. */
 export function sumSquares(input: Tensor, axis?: Axis, keepDims = false): Tensor {
-  const x = cast(input, 'float32');
+  const x = toFloats(input);
   const axes = normalizeAxes('sumSquares', axis, x.rank);
   const out = reduceKernel('sumSquares', 'sumSquares', x, axes, 'float32');
   record('sumSquares', [out], [x], (dy) => [dy && mul(spread(mul(dy, 2), x.shape, axes), x)]);

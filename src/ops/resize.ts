@@ -5,7 +5,7 @@ import { resizeModes } from '../program/kernels.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
-import { cast } from './compare.ts';
+import { toFloats } from './compare.ts';
 import { reshape } from './shape.ts';
 
 type ResizeMode = keyof typeof resizeModes;
@@ -89,6 +89,6 @@ export function resizeBilinear(
   alignCorners = false,
   halfPixelCenters = false,
 ): Tensor {
-  const floats = cast(images, 'float32');
+  const floats = toFloats(images);
   return resize('resizeBilinear', 'bilinear', floats, size, alignCorners, halfPixelCenters);
 }

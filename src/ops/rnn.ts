@@ -98,8 +98,8 @@ function checkOperands(input: Tensor, recurrent: Tensor, options: RnnOptions): [
   const gates = rnnGates[kind];
   const units = recurrent.shape[0] ?? 0;
   const expect = (name: string, got: Tensor | undefined, dtype: string, ...shapes: Shape[]) => {
-    if (got === undefined || (got.dtype === dtype && shapes.some((shape) => sameShape(got.shape, shape))))
-      return;
+    const fits = got?.dtype === dtype || (dtype === 'float32' && got?.dtype === 'bfloat16');
+    if (got === undefined || (fits && shapes.some((shape) => sameShape(got.shape, shape)))) return;
     throw new NablaError(
       where,
       `${name} does not fit, got ${got}, expected ${dtype}${shapes.map(showShape).join(' or ')}`,

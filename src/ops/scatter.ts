@@ -1,5 +1,6 @@
 // Elements by index along an axis or in several dimensions: picked (take, gatherND) and added (scatter).
 import { record } from '../autodiff.ts';
+import { isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { normalizeAxis, type Shape, sameShape, showShape, sizeOf, stridesOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -104,7 +105,7 @@ export function gatherND(x: Tensor, indices: Tensor): Tensor {
 export function scatterND(indices: Tensor, updates: Tensor, shape: Shape): Tensor {
   const { flat, rest, lead } = flatND('scatterND', indices, shape);
   const expected = [...lead, ...rest];
-  if (!sameShape(updates.shape, expected) || updates.dtype !== 'float32') {
+  if (!sameShape(updates.shape, expected) || !isFloating(updates.dtype)) {
     throw new NablaError(
       placeName('scatterND'),
       `updates do not fit, got ${updates}, expected float32${showShape(expected)}`,

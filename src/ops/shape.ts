@@ -1,6 +1,6 @@
 // Ops that move numbers without computing: reshape, transpose, slice, concatenate, pad, tile and their like.
 import { record } from '../autodiff.ts';
-import type { DType } from '../dtype.ts';
+import { type DType, isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits, type MicroOp } from '../program/graph.ts';
 import {
@@ -197,7 +197,8 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
   const at = normalizeAxis('concat', axis, first.rank);
   for (const t of tensors) {
     const fits = t.rank === first.rank && t.shape.every((dim, i) => i === at || dim === first.shape[i]);
-    if (!fits || t.dtype !== first.dtype) {
+    const alike = t.dtype === first.dtype || (isFloating(t.dtype) && isFloating(first.dtype));
+    if (!fits || !alike) {
       throw new NablaError(
         'concat',
         `tensors do not fit, got ${first} and ${t}, expected one dtype and equal dimensions but for axis ${at}`,
@@ -226,14 +227,15 @@ function assemble(
   parts: readonly { part: Tensor; begin: readonly number[] }[],
 ): Tensor {
   const strides = stridesOf(shape);
-  const dtype = parts[0]!.part.dtype;
+  const first = parts[0]!.part.dtype;
+  const wider = first === 'bfloat16' && parts.some(({ part }) => part.dtype === 'float32');
+  const dtype: DType = wider ? 'float32' : first;
   const outputs = [{ shape, dtype }];
   const calls: KernelCall[] = [];
   if (value !== undefined) {
-    const micro: MicroOp[] =
-      dtype === 'float32'
-        ? [{ op: 'constant', args: [floatBits(value)] }]
-        : [{ op: 'constantInt', args: [value | 0] }];
+    const micro: MicroOp[] = isFloating(dtype)
+      ? [{ op: 'constant', args: [floatBits(value)] }]
+      : [{ op: 'constantInt', args: [value | 0] }];
     calls.push({ kernel: 'map', outputs, inputs: [], attributes: [], micro, where });
   }
   for (const { part, begin } of parts) {

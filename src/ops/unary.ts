@@ -1,5 +1,6 @@
 // Elementwise functions of one tensor, and their gradients.
 import { record } from '../autodiff.ts';
+import { isFloating } from '../dtype.ts';
 import type { MicroName } from '../program/kernels.ts';
 import { Tensor } from '../tensor.ts';
 import { add, div, mul, sub } from './arithmetic.ts';
@@ -25,7 +26,7 @@ function keepingOp(
   x: TensorLike,
   derivative: Derivative,
 ): Tensor {
-  if (!(x instanceof Tensor) || x.dtype === 'float32') return floatOp(name, x, derivative);
+  if (!(x instanceof Tensor) || isFloating(x.dtype)) return floatOp(name, x, derivative);
   const builder = new MapBuilder(name);
   const loaded = builder.load(x, 'int');
   if (int !== undefined) builder.op(int, loaded);
@@ -35,7 +36,7 @@ function keepingOp(
 
 function recordUnary(name: string, x: TensorLike, out: Tensor, derivative: Derivative): Tensor {
   if (x instanceof Tensor) {
-    const differentiable = x.dtype === 'float32';
+    const differentiable = isFloating(x.dtype);
     record(name, [out], [x], (dy) => [dy && differentiable ? derivative(dy, x, out) : undefined]);
   }
   return out;
@@ -121,7 +122,7 @@ export const relu = (x: TensorLike): Tensor => floatOp('relu', x, (dy, _, y) => 
 /** The numbers limited to `[low, high]`; the gradient is 0 outside. */
 export function clip(x: Tensor, low: number, high: number): Tensor {
   const builder = new MapBuilder('clip');
-  const float = x.dtype === 'float32';
+  const float = isFloating(x.dtype);
   const as = float ? 'float' : 'int';
   // Integers have whole bounds, infinite ones among them, that an int32 can hold.
   const saturate = (value: number) => Math.min(Math.max(value, -(2 ** 31)), 2 ** 31 - 1);

@@ -1,6 +1,8 @@
 // Fusion: dead nodes go, bias and activation move into the GEMM or convolution, chains of maps become one map.
+import { isFloating } from '../dtype.ts';
 import { sameShape } from '../shape.ts';
 import type { Graph, MicroOp, Node, Value } from './graph.ts';
+import { settleHalves } from './halves.ts';
 import {
   activations,
   type KernelName,
@@ -14,7 +16,10 @@ import { maskBeforePool } from './pool-mask.ts';
 
 /** The graph's nodes, fused, in an order that can run. */
 export function fuse(graph: Graph): Node[] {
-  const merged = fuseMaps(fuseEpilogues(removeDead(graph, graph.nodes), graph), graph);
+  const live = removeDead(graph, graph.nodes);
+  const settled = settleHalves(live, kept(graph), countReaders(live));
+  const nodes = settled === live ? live : removeDead(graph, settled);
+  const merged = fuseMaps(fuseEpilogues(nodes, graph), graph);
   const moved = maskBeforePool(merged, kept(graph), countReaders(merged));
   // What was moved may join the maps where it is now.
   return moved === merged ? merged : fuseMaps(moved, graph);
@@ -153,7 +158,7 @@ function absorb(producer: Node, map: Node, target: Value): Node | undefined {
     step.op === 'add' &&
     bias !== undefined &&
     producer.inputs[kind.bias] === undefined &&
-    bias.dtype === 'float32' &&
+    isFloating(bias.dtype) &&
     bias.size === n &&
     (bias.shape.at(-1) === n || n === 1);
   if (!isBias) return undefined;
@@ -226,7 +231,27 @@ function merge(producer: Node, consumer: Node, link: Value): Node | undefined {
       }),
     );
   }
-  return { ...consumer, inputs, micro: steps, where: join(producer.where, consumer.where) };
+  return withoutIdentities({
+    ...consumer,
+    inputs,
+    micro: steps,
+    where: join(producer.where, consumer.where),
+  });
+}
+
+/** The map without steps that only hand their operand on; the last one stays. */
+function withoutIdentities(node: Node): Node {
+  const before = node.micro ?? [];
+  if (!before.slice(0, -1).some(({ op }) => op === 'identity')) return node;
+  const first = node.inputs.length;
+  const place = node.inputs.map((_, i) => i);
+  const steps: MicroOp[] = [];
+  before.forEach((step, i) => {
+    const moved = remap(step, (register) => place[register]!);
+    if (step.op === 'identity' && i + 1 < before.length) place.push(moved.args[0]!);
+    else place.push(first + steps.push(moved) - 1);
+  });
+  return { ...node, micro: steps };
 }
 
 /** The micro-operation with its registers and inputs renumbered; immediates stay. */

@@ -117,6 +117,7 @@ export const micro = {
   toBool: { code: 76, arity: 1, signature: 'i>i' },
   gelu: { code: 77, arity: 1, signature: 'f>f' },
   geluSlope: { code: 78, arity: 1, signature: 'f>f' },
+  identity: { code: 79, arity: 1, signature: 'f>f' },
 } as const;
 export type MicroName = keyof typeof micro;
 

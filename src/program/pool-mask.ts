@@ -27,7 +27,7 @@ export function maskBeforePool(
     if (x !== masked.activated || y === undefined || dy === undefined) return;
     // Memory outside the program may be written in between.
     if (![x, y, dy].every((value) => value.root().value.source.kind === 'node')) return;
-    const maskedDy = new Value(dy.shape, 'float32', { kind: 'node' });
+    const maskedDy = new Value(dy.shape, dy.dtype, { kind: 'node' });
     const swapped = node.inputs.map((input) => (input === masked.gradient ? dy : y));
     out[pool] = { ...node, inputs: swapped, outputs: [maskedDy] };
     out[position] = { ...nodes[pool]!, inputs: [x, y, maskedDy], outputs: node.outputs };

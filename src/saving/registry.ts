@@ -1,5 +1,6 @@
 // What saved models name: the library's own factories and ops, and the layers and functions that users register.
 import * as constraints from '../constraints.ts';
+import { dtypePolicies, underPolicy } from '../dtype-policies.ts';
 import { describe, NablaError, nearest } from '../errors.ts';
 import * as initializers from '../initializers/index.ts';
 import * as layers from '../layers/index.ts';
@@ -116,15 +117,26 @@ export function makeLayer(where: string, className: string, options: object): La
   const own = layerClasses.get(className);
   if (own !== undefined) {
     const Class = own as new (options: object) => Layer;
-    return checkLayer(where, className, new Class(options));
+    return checkLayer(
+      where,
+      className,
+      saved(() => new Class(options)),
+    );
   }
   const factory = /^[a-z]/.test(className) ? entry(layers, className) : undefined;
   if (factory === undefined) {
     const known = [...layerClasses.keys(), ...Object.keys(layers).filter((name) => /^[a-z]/.test(name))];
     throw unknown(where, 'layer', className, known, `registerLayer('${className}', ...)`);
   }
-  return checkLayer(where, className, factory(options as never));
+  return checkLayer(
+    where,
+    className,
+    saved(() => factory(options as never)),
+  );
 }
+
+/** Layers that were saved without a policy computed in float32, whatever is set when they are loaded. */
+const saved = <T>(make: () => T): T => underPolicy(dtypePolicies.float32, make);
 
 function checkLayer(where: string, className: string, made: unknown): Layer {
   if (made instanceof Layer) return made;

@@ -1,6 +1,6 @@
 // The emulated driver: GPUs in plain C++, for tests of the CUDA backend where there is none (native/cuda/emulation).
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,12 +8,6 @@ import { type CudaPrecision, openCuda } from '../../src/backend/cuda.ts';
 import { Engine } from '../../src/engine.ts';
 
 const library = fileURLToPath(new URL('../../build/nabla_emulated_cuda.so', import.meta.url));
-
-/** The kernels that native/cuda/launch/pending.cpp lists. */
-export function pendingKernels(): string[] {
-  const list = fileURLToPath(new URL('../../native/cuda/launch/pending.cpp', import.meta.url));
-  return [...readFileSync(list, 'utf8').matchAll(/\bX\((\w+)\)/g)].map((match) => match[1]!).sort();
-}
 
 /** The library's path. Built with the C++ tests. */
 export function emulatedDriver(): string {

@@ -13,6 +13,8 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
+#include "cpu/bfloat16.h"
+#include "cpu/kernels/bfloat16-inl.h"
 #include "cpu/kernels/copy-plan.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -37,10 +39,19 @@ HWY_INLINE T Saturate(float x) {
   return x < kAbove ? static_cast<T>(x) : std::numeric_limits<T>::max();
 }
 
-// Conversions, by what is stored: float, int32_t, uint8_t; bool stands for a byte that becomes 0 or 1.
+// Stands for a bfloat16, as bool does for a byte that becomes 0 or 1.
+struct Bfloat16 {
+  uint16_t bits;
+};
+
+// Conversions, by what is stored: float, int32_t, uint8_t, bool, Bfloat16.
 template <class Out, class In>
 HWY_INLINE auto Convert(In x) {
-  if constexpr (std::is_same_v<Out, bool>) {
+  if constexpr (std::is_same_v<In, Bfloat16>) {
+    return Convert<Out>(FromBfloat16(x.bits));
+  } else if constexpr (std::is_same_v<Out, Bfloat16>) {
+    return Bfloat16{ToBfloat16(static_cast<float>(x))};
+  } else if constexpr (std::is_same_v<Out, bool>) {
     return static_cast<uint8_t>(x != 0);
   } else if constexpr (std::is_same_v<In, float> && std::is_integral_v<Out>) {
     return Saturate<Out>(x);
@@ -52,7 +63,7 @@ HWY_INLINE auto Convert(In x) {
 template <class T>
 using Stored = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
 
-// Copies of one element type: 32-bit words or bytes, so that every bit arrives.
+// Copies of one element type: words of 32, 16 or 8 bits, so that every bit arrives.
 template <class T>
 struct Same {
   using In = T;
@@ -71,7 +82,13 @@ struct Converted {
   static HWY_INLINE Out Apply(In x) { return Convert<OutType>(x); }
   static void Line(Out* HWY_RESTRICT out, const In* HWY_RESTRICT in, int64_t count) {
     int64_t i = 0;
-    if constexpr (std::is_same_v<OutType, float>) {
+    if constexpr (std::is_same_v<In, Bfloat16> && std::is_same_v<OutType, float>) {
+      WidenBfloat16(reinterpret_cast<const uint16_t*>(in), static_cast<size_t>(count), out);
+      return;
+    } else if constexpr (std::is_same_v<In, float> && std::is_same_v<OutType, Bfloat16>) {
+      NarrowToBfloat16(in, static_cast<size_t>(count), reinterpret_cast<uint16_t*>(out));
+      return;
+    } else if constexpr (std::is_same_v<OutType, float>) {
       const hn::ScalableTag<float> d;
       const hn::RebindToSigned<decltype(d)> di;
       const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -174,6 +191,8 @@ void CopyFrom(const Call& call) {
       return CopyAs<uint8_t, In>(call);
     case DType::kBool:
       return CopyAs<bool, In>(call);
+    case DType::kBfloat16:
+      return CopyAs<Bfloat16, In>(call);
   }
 }
 
@@ -181,8 +200,11 @@ void CopyFrom(const Call& call) {
 
 void RunCopy(const Call& call) {
   const DType in = call.operand(1).dtype;
-  if (in == call.operand(0).dtype)
+  if (in == call.operand(0).dtype) {
+    if (in == DType::kBfloat16) return CopyAll<Same<uint16_t>>(call);
     return SizeOf(in) == 4 ? CopyAll<Same<uint32_t>>(call) : CopyAll<Same<uint8_t>>(call);
+  }
+  if (in == DType::kBfloat16) return CopyFrom<Bfloat16>(call);
   if (in == DType::kFloat32) return CopyFrom<float>(call);
   if (in == DType::kInt32) return CopyFrom<int32_t>(call);
   CopyFrom<uint8_t>(call);

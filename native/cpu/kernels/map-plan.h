@@ -23,7 +23,7 @@ enum class MapInput : uint8_t {
   kUnused,    // by no micro-operation element by element; random states too
   kDirect,    // same shape, 32 bits: read where it lies
   kScalar,    // one element: spread over a register once
-  kWiden,     // same shape, 8 bits: widened into a register each block
+  kWiden,     // same shape, 8 or 16 bits: widened into a register each block
   kPeriodic,  // repeats within a block: spread out once
   kRow,       // 32 bits, contiguous within the row that a block lies in: read where it lies
   kSpread,    // any other broadcasting: spread out each block

@@ -101,7 +101,7 @@ void LoadBlock(const Call& call, const MapPlan& plan, int64_t first, size_t coun
         part.at[i] = input.as<int32_t>() + Locate(plan, i, first).at;
         break;
       case MapInput::kWiden:
-        Widen(input.as<uint8_t>() + first, count, static_cast<int32_t*>(part.at[i]));
+        Widen(input, first, count, static_cast<int32_t*>(part.at[i]));
         break;
       case MapInput::kSpread:
         Spread(plan, input, i, first, count, static_cast<int32_t*>(part.at[i]));
@@ -130,7 +130,7 @@ HWY_NOINLINE void RunBlocks(const Call& call, const MapPlan& plan, int64_t begin
     LoadBlock(call, plan, first, count, part);
     if (wide) part.at[last] = out.as<int32_t>() + first;
     for (int s = 0; s < part.stepCount; s++) RunStep(part.steps[s], first, count);
-    if (!wide) Narrow(static_cast<const int32_t*>(part.at[last]), count, out.as<uint8_t>() + first);
+    if (!wide) Narrow(static_cast<const int32_t*>(part.at[last]), count, out, first);
     inRow += plan.block;
     if (inRow >= plan.rowLength) {
       inRow = 0;

@@ -65,6 +65,7 @@ HWY_INLINE VecF Op_select(VecI c, VecF a, VecF b) {
 }
 HWY_INLINE VecI Op_selectInt(VecI c, VecI a, VecI b) { return hn::IfThenElse(hn::Eq(c, SplatI(0)), b, a); }
 
+HWY_INLINE VecF Op_identity(VecF x) { return x; }
 HWY_INLINE VecF Op_neg(VecF x) { return hn::Neg(x); }
 HWY_INLINE VecF Op_abs(VecF x) { return hn::Abs(x); }
 HWY_INLINE VecF Op_sign(VecF x) {

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/bfloat16.h"
 #include "cpu/kernel.h"
 
 namespace nabla::ref {
@@ -17,6 +18,8 @@ double Load(const Operand& operand, int64_t i) {
     case DType::kUint8:
     case DType::kBool:
       return operand.as<uint8_t>()[i];
+    case DType::kBfloat16:
+      return FromBfloat16(operand.as<uint16_t>()[i]);
   }
   return 0;
 }
@@ -44,6 +47,9 @@ void Store(const Operand& operand, int64_t i, double value, bool fromFloat) {
     case DType::kBool:
       operand.as<uint8_t>()[i] = value != 0;
       break;
+    case DType::kBfloat16:
+      operand.as<uint16_t>()[i] = ToBfloat16(static_cast<float>(value));
+      break;
   }
 }
 
@@ -67,7 +73,7 @@ void RunCopy(const Call& call) {
       const int64_t bytes = SizeOf(out.dtype);
       std::memcpy(out.data + to * bytes, input.data + from * bytes, static_cast<size_t>(bytes));
     } else {
-      Store(out, to, Load(input, from), input.dtype == DType::kFloat32);
+      Store(out, to, Load(input, from), IsFloating(input.dtype));
     }
   }
 }

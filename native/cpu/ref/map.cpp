@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/bfloat16.h"
 #include "cpu/kernel.h"
 #include "program/micro.h"
 
@@ -190,6 +191,7 @@ Lane Evaluate(Micro micro, const Lane* v, int64_t element, const uint32_t* state
     case Micro::k_toBool: return FromInt(i != 0);
     case Micro::k_gelu: return FromFloat(x * NormalBelow(x));
     case Micro::k_geluSlope: return FromFloat(NormalBelow(x) + x * std::exp(-x * x / 2) / std::sqrt(2 * M_PI));
+    case Micro::k_identity: return v[0];
     case Micro::kCount: break;
   }
   // clang-format on
@@ -212,6 +214,7 @@ int64_t BroadcastIndex(const Operand& out, const Operand& input, int64_t element
 
 Lane Load(const Operand& input, int64_t at) {
   if (SizeOf(input.dtype) == 1) return Lane{input.as<uint8_t>()[at]};
+  if (input.dtype == DType::kBfloat16) return Lane{uint32_t{input.as<uint16_t>()[at]} << 16};
   return Lane{input.as<uint32_t>()[at]};
 }
 
@@ -256,6 +259,8 @@ void RunMap(const Call& call) {
     const Lane result = registers[inputs + micros - 1];
     if (SizeOf(out.dtype) == 1) {
       out.as<uint8_t>()[e] = static_cast<uint8_t>(result.bits);
+    } else if (out.dtype == DType::kBfloat16) {
+      out.as<uint16_t>()[e] = ToBfloat16(result.f());
     } else {
       out.as<uint32_t>()[e] = result.bits;
     }

@@ -20,7 +20,7 @@ struct Divider {
   uint32_t shift = 0;
 
   Divider() = default;
-  explicit Divider(int64_t by) : divisor(static_cast<uint32_t>(by)) {
+  NABLA_HOST_DEVICE explicit Divider(int64_t by) : divisor(static_cast<uint32_t>(by)) {
     while (shift < 32 && (uint64_t{1} << shift) < divisor) shift++;
     multiplier =
         static_cast<uint32_t>(((uint64_t{1} << 32) * ((uint64_t{1} << shift) - divisor)) / divisor + 1);

@@ -223,6 +223,7 @@ __device__ __forceinline__ void Apply(Micro micro, Register* out, const Register
 
     case Micro::k_gelu: NABLA_LONG(OfFloat(x * NormalBelow(x)))
     case Micro::k_geluSlope: NABLA_LONG(OfFloat(NormalBelow(x) + x * expf(-0.5f * x * x) * 0.3989422804f))
+    case Micro::k_identity: NABLA_SHORT(a)
 
     // These are no functions of registers: see map.cu.
     case Micro::k_constant:

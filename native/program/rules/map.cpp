@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kStateWords = 3;  // key (low, high) and step of a random state input
 
-char RegisterType(DType dtype) { return dtype == DType::kFloat32 ? 'f' : 'i'; }
+char RegisterType(DType dtype) { return IsFloating(dtype) ? 'f' : 'i'; }
 
 // NumPy's rule, one way: every dimension of the input, counted from the right, is 1 or the output's.
 bool BroadcastsTo(const Operand& input, const Operand& out) {
