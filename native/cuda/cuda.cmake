@@ -42,7 +42,7 @@ if(nvcc_version VERSION_GREATER_EQUAL 13)
       VERBATIM)
     add_custom_command(
       OUTPUT ${folder}/${family}.inc
-      COMMAND ${NABLA_BIN2C} --static --const --type char --name ${family}Image ${folder}/${family}.fatbin > ${folder}/${family}.inc
+      COMMAND ${NABLA_BIN2C} --static --const --type longlong --name ${family}Image ${folder}/${family}.fatbin > ${folder}/${family}.inc
       DEPENDS ${folder}/${family}.fatbin
       VERBATIM)
     string(APPEND index "#include \"${family}.inc\"\n")

@@ -7,7 +7,7 @@ namespace nabla::cuda {
 
 struct Image {
   const char* family;
-  const unsigned char* data;
+  const void* data;  // 8-byte aligned
   size_t bytes;
 };
 

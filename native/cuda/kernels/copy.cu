@@ -35,6 +35,9 @@ __device__ __forceinline__ void Convert(const CopyParams& p, const int64_t (&at)
     case DType::kBool:
       static_cast<uint8_t*>(p.out)[at[0]] = fromFloat ? x != 0 : i != 0;
       break;
+    // Refused as the program is loaded.
+    case DType::kBfloat16:
+      break;
   }
 }
 
