@@ -2,12 +2,13 @@
 //
 // Layout of the words (int32, little endian):
 //   header    magic, version, slots, operands, instructions, codeWords, workspaceLo, workspaceHi
-//   slots     two words each (lo, hi): the least size in bytes of what is bound to the slot. Slot 0 is the
-//   workspace: the
-//             backend provides it, its content is undefined when a step starts.
-//   operands  slot, byteOffsetLo, byteOffsetHi, dtype, rank, rank dimensions. Always row-major and
-//   contiguous. code      for each instruction: opcode, words of the whole instruction, operand count,
-//   operand ids (-1: absent), attributes
+//   slots     two words each (lo, hi): the least size in bytes of what is bound to the slot
+//   operands  slot, byteOffsetLo, byteOffsetHi, dtype, rank, rank dimensions
+//   code      for each instruction: opcode, words of the whole instruction, operand count,
+//             operand ids (-1: absent), attributes
+//
+// Slot 0 is the workspace: the backend provides it, and its content is undefined when a step starts. Operands
+// are row-major and contiguous.
 #pragma once
 
 #include <cstddef>
