@@ -116,18 +116,18 @@ export class ElementwiseMerge extends MergeLayer {
 
 /** Adds its inputs. @example layers.add().apply([x, y]) */
 export const add = (options: LayerOptions = {}) => new ElementwiseMerge('add', addOp, options);
-/** Subtracts the second input from the first. */
+/** Subtracts the second input from the first. @example layers.subtract().apply([x, y]) */
 export const subtract = (options: LayerOptions = {}) =>
   new ElementwiseMerge('subtract', sub, options, false, 2);
-/** Multiplies its inputs element by element. */
+/** Multiplies its inputs element by element. @example layers.multiply().apply([x, y]) */
 export const multiply = (options: LayerOptions = {}) =>
   new ElementwiseMerge('multiply', mul, options, false, undefined, maskedProduct);
-/** The mean of its inputs. */
+/** The mean of its inputs. @example layers.average().apply([x, y]) */
 export const average = (options: LayerOptions = {}) => new ElementwiseMerge('average', addOp, options, true);
-/** The largest of its inputs, element by element. */
+/** The largest of its inputs, element by element. @example layers.maximum().apply([x, y]) */
 export const maximum = (options: LayerOptions = {}) =>
   new ElementwiseMerge('maximum', maximumOp, options, false, undefined, maskedExtreme(maximumOp));
-/** The smallest of its inputs, element by element. */
+/** The smallest of its inputs, element by element. @example layers.minimum().apply([x, y]) */
 export const minimum = (options: LayerOptions = {}) =>
   new ElementwiseMerge('minimum', minimumOp, options, false, undefined, maskedExtreme(minimumOp));
 
