@@ -4,7 +4,7 @@ import { describe, NablaError } from '../errors.ts';
 import type { Backend } from './backend.ts';
 import { openDevice } from './native.ts';
 
-/** How float32 products are computed; see {@link CudaOptions.precision}. */
+/** How float32 products are computed; see `precision` of the options. */
 export type CudaPrecision = 'tf32' | 'float32';
 
 /** Options of {@link openCuda}. */

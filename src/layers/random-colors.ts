@@ -54,7 +54,9 @@ function fromHsv([hue, saturation, value]: Three): Three {
 
 /** The base of layers that take colors apart. */
 abstract class RandomTint extends RandomImages {
+  /** @internal */
   protected readonly amount: readonly [number, number];
+  /** @internal */
   protected readonly valueRange: readonly [number, number];
 
   constructor(kind: string, options: RandomTintOptions) {
@@ -79,7 +81,7 @@ abstract class RandomTint extends RandomImages {
     return randomUniform([x.shape[0]!, 1, 1, 1], this.amount[0], this.amount[1]);
   }
 
-  /** Images with another hue, saturation or value. */
+  /** @internal Images with another hue, saturation or value. */
   protected inHsv(x: Tensor, change: (parts: Three) => Three): Tensor {
     const [low, high] = this.valueRange;
     const unit = div(sub(x, low), high - low);

@@ -34,6 +34,7 @@ const each = (x: Tensor, [low, high]: readonly [number, number]) =>
 
 /** The base of layers that keep to a range while they change tones by chance. */
 abstract class RandomTone extends RandomImages {
+  /** @internal */
   protected readonly valueRange: readonly [number, number];
 
   constructor(kind: string, options: ToneOptions) {
@@ -42,6 +43,7 @@ abstract class RandomTone extends RandomImages {
     this.valueRange = checkedRange(options.name ?? kind, options.valueRange ?? [0, 255]);
   }
 
+  /** @internal */
   protected limited(x: Tensor): Tensor {
     return minimum(maximum(x, this.valueRange[0]), this.valueRange[1]);
   }
