@@ -51,6 +51,9 @@ describeBackends(
       rmSync(folder, { recursive: true, force: true });
     });
 
+    // What examples set for the whole process.
+    afterEach(() => nabla.setDtypePolicy('float32'));
+
     let results = 0;
     for (const { place, code } of examples) {
       it(place, async () => {

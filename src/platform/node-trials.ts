@@ -14,7 +14,7 @@ onTrials(() => {
         'run npm run build:ts, or leave workers out',
     );
   }
-  // The bundle for require() is a library of its own.
-  const library = here.endsWith('.cjs') ? here : new URL('../index.js', found).href;
+  // A bundle is a library of its own.
+  const library = /\/(esm|cjs)\/index\.c?js$/.test(here) ? here : new URL('../index.js', found).href;
   return { trials: found.href, library };
 });
