@@ -12,6 +12,8 @@ const common = {
   target: 'node20',
   minifySyntax: true,
   minifyWhitespace: true,
+  // Node prints the line that an error comes from.
+  lineLimit: 120,
 };
 
 mkdirSync(path('dist/cjs'), { recursive: true });

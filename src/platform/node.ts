@@ -70,9 +70,9 @@ export function attempt(name: BackendName, options: BackendOptions = {}): Backen
 // Whether it was said that there is a GPU which cannot be used.
 const said = { gpu: false };
 
-/** Says aloud, once, that a GPU is left aside; a machine that has none is told nothing. */
+/** Says aloud, once, that a GPU is left aside; who has none, or no addon that could use one, is told nothing. */
 function sayWithoutGpu(reason: string): void {
-  if (said.gpu || /no NVIDIA (driver|GPU)/.test(reason)) return;
+  if (said.gpu || /no NVIDIA (driver|GPU)|could not load the addon/.test(reason)) return;
   said.gpu = true;
   console.warn(`[backend] going on without the GPU: ${reason}`);
 }
