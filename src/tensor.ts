@@ -4,6 +4,7 @@ import { engine, type Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import type { Graph, Value } from './program/graph.ts';
 import { type Shape, showShape, sizeOf } from './shape.ts';
+import { showArray } from './show.ts';
 import { TensorMethods } from './tensor-methods.ts';
 
 /** Nested arrays as `array()` gives them. */
@@ -148,6 +149,23 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
 
   override toString(): string {
     return `Tensor(${this.dtype}${showShape(this.shape)})`;
+  }
+
+  /** Writes dtype, shape and numbers to the console; of more than 1,000 elements those at the edges. */
+  print(): void {
+    console.log(this.describe());
+  }
+
+  /** What Node.js shows in `console.log(tensor)`. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.describe();
+  }
+
+  private describe(): string {
+    if (this.source.kind === 'traced') return `${this} (being traced)`;
+    return this.disposed
+      ? `${this} (disposed)`
+      : `${this}\n${showArray(this.dataSync(), this.shape, this.dtype)}`;
   }
 }
 
