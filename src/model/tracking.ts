@@ -1,13 +1,8 @@
 // How a model finds its layers and variables in its fields, names them, and learns what it gives for inputs of some shapes.
-import { stopRecording } from '../autodiff.ts';
-import { collect } from '../collect.ts';
 import { NablaError } from '../errors.ts';
 import { Layer, observeOutputs } from '../layers/layer.ts';
 import { isRecord, type Nested } from '../nested.ts';
-import { Graph } from '../program/graph.ts';
-import type { Shape } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
-import { trace } from '../trace.ts';
+import type { Tensor } from '../tensor.ts';
 import { Variable } from '../variable.ts';
 
 /** Visits what an object's fields hold, alone or in arrays and records; `visit` says whether that was what is looked for. */
@@ -78,19 +73,4 @@ export function checkTracked<T>(model: Layer<Nested<Tensor>>, body: () => T): T 
     );
   }
   return result;
-}
-
-/** What a function gives for a batch of one of each input, as tensors of a program that never runs. Layers make their weights on the way. */
-export function traceOutputs<T>(inputShapes: readonly Shape[], call: (inputs: readonly Tensor[]) => T): T {
-  const graph = new Graph();
-  const body = () =>
-    trace(graph, () => {
-      const inputs = inputShapes.map((shape) => {
-        const value = graph.input([1, ...shape], 'float32');
-        return new Tensor(value.shape, 'float32', { kind: 'traced', graph, value });
-      });
-      return call(inputs);
-    });
-  // No gradient is to pass here, and what layers add to a loss goes nowhere.
-  return collect(() => stopRecording(body)).result;
 }
