@@ -2,6 +2,8 @@
 import { NablaError } from '../errors.ts';
 import { Layer, observeOutputs } from '../layers/layer.ts';
 import { isRecord, type Nested } from '../nested.ts';
+import { checkLayerOptions } from '../options.ts';
+import { isLibraryLayer } from '../saving/registry.ts';
 import type { Tensor } from '../tensor.ts';
 import { Variable } from '../variable.ts';
 
@@ -36,11 +38,22 @@ export function variablesIn(owner: object): Variable<'float32'>[] {
   return [...found];
 }
 
+const checkedLayers = new WeakSet<Layer>();
+
+/** Throws where a layer of the library, or one that it is made of, was given an option that it does not have. */
+function checkMadeFrom(layer: Layer): void {
+  if (checkedLayers.has(layer)) return;
+  checkedLayers.add(layer);
+  if (isLibraryLayer(layer)) checkLayerOptions(layer.name, layer.kind, layer.getConfig());
+  for (const inner of layersIn(layer)) checkMadeFrom(inner);
+}
+
 /** Names layers by their kind and number where their user gave no name; throws where two would have the same. */
 export function nameLayers(where: string, layers: readonly Layer[]): void {
   const taken = new Set<string>();
   const counts = new Map<string, number>();
   for (const layer of layers) {
+    checkMadeFrom(layer);
     let number = counts.get(layer.kind) ?? 0;
     counts.set(layer.kind, number + 1);
     let { name } = layer;
