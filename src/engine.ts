@@ -2,6 +2,7 @@
 import { type Backend, type Bindings, ProgramFault, type Run, stagedNumbers } from './backend/backend.ts';
 import { type Block, Blocks } from './blocks.ts';
 import { NablaError } from './errors.ts';
+import { KeptCalls } from './kept-calls.ts';
 import { type CompiledProgram, compile } from './program/compile.ts';
 import type { Graph } from './program/graph.ts';
 import { printProgram } from './program/print.ts';
@@ -187,6 +188,8 @@ export class Engine {
   runs = 0;
   /** @internal Its buffers. */
   readonly blocks: Blocks;
+  /** @internal Programs of kernel calls that were made at once. */
+  readonly calls = new KeptCalls();
   /** @internal What ops came to, to be repeated. */
   readonly recipes: Recipes = new Map();
   private readonly programs = new Map<string, Executable>();
@@ -223,6 +226,7 @@ export class Engine {
     if (this.isClosed) return;
     this.isClosed = true;
     this.recipes.clear();
+    this.calls.clear();
     this.blocks.close();
     this.backend.close();
   }

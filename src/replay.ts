@@ -2,7 +2,7 @@
 import type { DType } from './dtype.ts';
 import { type Engine, type Executable, Storage } from './engine.ts';
 import type { Replayable } from './replayable.ts';
-import type { Shape } from './shape.ts';
+import { type Shape, sameShape } from './shape.ts';
 import { Tensor, type TensorSource } from './tensor.ts';
 import { isEager, type Observed, observeRun } from './trace.ts';
 
@@ -174,16 +174,9 @@ function fits(recipe: Recipe, op: Replayable, a: Tensor, b: Tensor | undefined, 
     recipe.op === op &&
     Object.is(recipe.number, number) &&
     recipe.aDType === a.dtype &&
-    equalShapes(recipe.aShape, a.shape) &&
+    sameShape(recipe.aShape, a.shape) &&
     (b === undefined
       ? recipe.bShape === undefined
-      : recipe.bDType === b.dtype && equalShapes(recipe.bShape!, b.shape) && recipe.same === (a === b))
+      : recipe.bDType === b.dtype && sameShape(recipe.bShape!, b.shape) && recipe.same === (a === b))
   );
-}
-
-function equalShapes(x: Shape, y: Shape): boolean {
-  if (x === y) return true;
-  if (x.length !== y.length) return false;
-  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
-  return true;
 }

@@ -1,7 +1,7 @@
 // Tracing and running: an op inside a trace becomes a node of its graph, outside of one it runs at once as a program of its own.
 import type { DType } from './dtype.ts';
 import { dtypeBytes, isFloating } from './dtype.ts';
-import { type Engine, type Executable, engine, Storage } from './engine.ts';
+import { type Bound, type Engine, type Executable, engine, Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { Graph, type MicroOp, type Node, Value } from './program/graph.ts';
 import type { KernelName } from './program/kernels.ts';
@@ -66,10 +66,11 @@ export function convert<D extends 'float32' | 'bfloat16'>(x: Tensor, dtype: D, w
   );
 }
 
+const isHalf = (input: Tensor | undefined) => input?.dtype === 'bfloat16';
+
 /** The calls with weights in the dtype that is computed in, and with outputs in that of the inputs. */
 function settled(calls: readonly KernelCall[]): readonly KernelCall[] {
   const dtype = computeDType();
-  const isHalf = (input: Tensor | undefined) => input?.dtype === 'bfloat16';
   if (dtype === undefined && !calls.some(({ inputs }) => inputs.some(isHalf))) return calls;
   const read = (input: Tensor | undefined) =>
     dtype !== undefined && input?.autocasts ? convert(input, dtype) : input;
@@ -234,6 +235,23 @@ function nodeOf(
 
 function emitNow(call: KernelCall): (Tensor | undefined)[] {
   const home = engineOf([call]);
+  const program = home.calls.find(call) ?? programOf(home, call);
+  const results = call.outputs.map((out) => out && empty(home, out.shape, out.dtype));
+  const bound: Bound[] = [];
+  for (const input of call.inputs) if (input !== undefined) bound.push(input.memory(call.where));
+  const made: Bound[] = [];
+  for (const result of results) if (result !== undefined) made.push(result.memory(call.where));
+  try {
+    program.run(bound, made);
+  } catch (error) {
+    for (const result of results) result?.dispose();
+    throw error;
+  }
+  if (observer !== undefined) observe(observer, program, call, results);
+  return results;
+}
+
+function programOf(home: Engine, call: KernelCall): Executable {
   const program = home.cached(keyOf(call), () => {
     const graph = new Graph();
     const inputs = call.inputs.map((input) => input && graph.input(input.shape, input.dtype));
@@ -242,16 +260,8 @@ function emitNow(call: KernelCall): (Tensor | undefined)[] {
     for (const out of outputs) if (out) graph.outputs.push(out);
     return graph;
   });
-  const results = call.outputs.map((out) => out && empty(home, out.shape, out.dtype));
-  const bound = (tensor: Tensor | undefined) => (tensor ? [tensor.memory(call.where)] : []);
-  try {
-    program.run(call.inputs.flatMap(bound), results.flatMap(bound));
-  } catch (error) {
-    for (const result of results) result?.dispose();
-    throw error;
-  }
-  if (observer !== undefined) observe(observer, program, call, results);
-  return results;
+  home.calls.add(call, program);
+  return program;
 }
 
 function observe(

@@ -7,11 +7,14 @@ import {
   add,
   argMax,
   cast,
+  clip,
   div,
   equal,
   exp,
+  gelu,
   grad,
   jit,
+  leakyRelu,
   matMul,
   max,
   mean,
@@ -19,10 +22,13 @@ import {
   mul,
   relu,
   scope,
+  softmax,
   sub,
   sum,
   type Tensor,
   tensor,
+  transpose,
+  where,
 } from '../src/index.ts';
 import { backends, describeBackends, fastest, onFresh } from './support/backends.ts';
 
@@ -65,6 +71,13 @@ const ops: Record<string, (a: Tensor, b: Tensor) => Tensor> = {
   'mean over an axis': (a) => mean(a, 1, true),
   max: (a) => max(a, -1),
   argMax: (a) => argMax(a, 0),
+  softmax: (a) => softmax(a),
+  gelu: (a) => gelu(a),
+  'leakyRelu with a parameter': (a) => leakyRelu(a, 0.3),
+  where: (a, b) => where(b, a, 0.5),
+  clip: (a) => clip(a, -3, 3),
+  transpose: (a) => transpose(a),
+  slice: (a) => a.slice([0, 1], [3, 2]),
 };
 
 describeBackends('an eager op called again', ({ open }) => {
@@ -121,6 +134,10 @@ describeBackends('an eager op called again', ({ open }) => {
       assert.deepEqual(numbersOf(mean(square)), [2.5]);
       assert.deepEqual(numbersOf(matMul(square, square)), [7, 10, 15, 22]);
       assert.deepEqual(numbersOf(matMul(square, square, { transposeA: true })), [10, 14, 14, 20]);
+      assert.deepEqual(numbersOf(clip(a, 1.5, 9)), [1.5, 2]);
+      assert.deepEqual(numbersOf(clip(a, 0, 1.5)), [1, 1.5]);
+      assert.deepEqual(numbersOf(where(equal(a, 1), a, b)), [1, 20]);
+      assert.deepEqual(numbersOf(where(equal(a, 1), b, a)), [10, 2]);
     }
   });
 
