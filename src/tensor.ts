@@ -199,7 +199,10 @@ export function scope<T>(body: () => T): T {
   return result;
 }
 
-/** Bytes and counts of what the backend in use holds. */
+/**
+ * Bytes and counts of what the backend in use holds. Buffers that were let go by hand and are kept for the next results, 128 MiB at most, are not among
+ * `buffers` and `bufferBytes`; `peakBytes` has them.
+ */
 export function memory() {
   return engine().blocks.memory();
 }
