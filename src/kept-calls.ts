@@ -19,9 +19,12 @@ interface Kept {
   readonly program: Executable;
   /** Another one of the same hash. */
   readonly next: Kept | undefined;
+  /** How many there are from here on. */
+  readonly length: number;
 }
 
-const mostKept = 4096;
+const mostHashes = 4096;
+const mostOfHash = 4;
 
 /** The calls of one engine. */
 export class KeptCalls {
@@ -35,11 +38,12 @@ export class KeptCalls {
   }
 
   add(call: KernelCall, program: Executable): void {
-    if (this.byHash.size >= mostKept) this.byHash.clear();
+    if (this.byHash.size >= mostHashes) this.byHash.clear();
     const hash = hashOf(call);
     let next = this.byHash.get(hash);
     // One whose program was unloaded in the meantime.
     if (next !== undefined && isSame(next, call)) next = next.next;
+    if (next !== undefined && next.length >= mostOfHash) next = undefined;
     const { kernel, attributes, micro: steps } = call;
     this.byHash.set(hash, {
       call: { kernel, attributes: [...attributes], micro: steps },
@@ -47,6 +51,7 @@ export class KeptCalls {
       outputs: call.outputs.map(kindOf),
       program,
       next,
+      length: 1 + (next?.length ?? 0),
     });
   }
 

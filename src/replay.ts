@@ -28,12 +28,15 @@ export interface Recipe {
   readonly bytes: number;
   /** Another one of the same hash. */
   readonly next: Recipe | undefined;
+  /** How many there are from here on. */
+  readonly length: number;
 }
 
 /** The recipes of an engine, by hash. */
 export type Recipes = Map<number, Recipe>;
 
-const mostRecipes = 4096;
+const mostHashes = 4096;
+const mostOfHash = 4;
 
 type InMemory = Extract<TensorSource, { kind: 'memory' }>;
 
@@ -128,11 +131,12 @@ function keepRecipe(
     else return;
   }
   const { recipes } = engine;
-  if (recipes.size >= mostRecipes) recipes.clear();
+  if (recipes.size >= mostHashes) recipes.clear();
   const hash = hashOf(op, a, b, number);
   let others = recipes.get(hash);
   // One whose program was unloaded in the meantime.
   if (others !== undefined && fits(others, op, a, b, number)) others = others.next;
+  if (others !== undefined && others.length >= mostOfHash) others = undefined;
   recipes.set(hash, {
     op,
     number,
@@ -148,6 +152,7 @@ function keepRecipe(
     dtype: out.dtype,
     bytes: result.source.kind === 'memory' ? result.source.storage.bytes : 0,
     next: others,
+    length: 1 + (others?.length ?? 0),
   });
 }
 
@@ -156,8 +161,12 @@ function sameMemory(x: Tensor, y: Tensor): boolean {
   return x.source.storage === y.source.storage && x.source.byteOffset === y.source.byteOffset;
 }
 
+const converter = new Float64Array(1);
+const words = new Int32Array(converter.buffer);
+
 function hashOf(op: Replayable, a: Tensor, b: Tensor | undefined, number: number): number {
-  let hash = hashShape(Math.imul(op.id, 31) + (number | 0), a.shape);
+  converter[0] = number;
+  let hash = hashShape(Math.imul(op.id, 31) + Math.imul(words[0]! ^ words[1]!, 0x9e3779b1), a.shape);
   if (b !== undefined) hash = hashShape(hash + 1, b.shape);
   // Within the engines' small integers.
   return hash & 0x3fffffff;

@@ -217,6 +217,32 @@ describeBackends(
   backends.filter(({ name }) => name === 'wasm simd'),
 );
 
+describe('eager ops with ever other numbers', () => {
+  it('stay right when their programs have been unloaded, and keep a bounded number', () => {
+    onFresh(() => {
+      const a = tensor([1, 2]);
+      const { recipes } = engineOf(a);
+      const check = (i: number) => {
+        const out = add(a, i + 0.25);
+        const bounded = clip(a, 0, i + 1.25);
+        assert.deepEqual(
+          [numbersOf(out), numbersOf(bounded)],
+          [
+            [i + 1.25, i + 2.25],
+            [1, i === 0 ? 1.25 : 2],
+          ],
+        );
+        out.dispose();
+        bounded.dispose();
+      };
+      for (let i = 0; i < 1500; i++) check(i);
+      assert.ok(memory().programs <= 2048, `${memory().programs} programs`);
+      for (let i = 0; i < 50; i++) check(i);
+      assert.ok(recipes.size <= 4096);
+    });
+  });
+});
+
 describe('buffers that are let go', () => {
   it('are given out again, unless a run under way may use them', async () => {
     const engine = new Engine(openNative({ threads: 1 }));
@@ -245,7 +271,7 @@ describe('buffers that are let go', () => {
       // 40 MB each: three of them are kept at most.
       const big = Array.from({ length: 6 }, () => cast(tensor([1]).broadcastTo([10_000_000]), 'int32'));
       for (const each of big) each.dispose();
-      const { backend } = fastestOf(big[0]!);
+      const { backend } = engineOf(big[0]!);
       assert.ok(backend.memory().bufferBytes < 200e6, `${backend.memory().bufferBytes} bytes`);
     });
   });
@@ -253,7 +279,7 @@ describe('buffers that are let go', () => {
   it('make room when memory runs out', () => {
     onFresh(() => {
       const kept = tensor(new Float32Array(1000));
-      const { backend } = fastestOf(kept);
+      const { backend } = engineOf(kept);
       kept.dispose();
       assert.equal(backend.memory().buffers, 1);
       assert.equal(memory().buffers, 0);
@@ -273,7 +299,7 @@ describe('buffers that are let go', () => {
   it('keep nothing of what they held where memory is promised zeroed', () => {
     onFresh(() => {
       const old = tensor([1, 2, 3, 4]);
-      const engine = fastestOf(old);
+      const engine = engineOf(old);
       old.dispose();
       const fresh = engine.blocks.zeroed(16);
       const target = new Float32Array(4);
@@ -283,6 +309,6 @@ describe('buffers that are let go', () => {
   });
 });
 
-function fastestOf(t: Tensor): Engine {
+function engineOf(t: Tensor): Engine {
   return (t.source as { storage: { engine: Engine } }).storage.engine;
 }
