@@ -90,7 +90,8 @@ describeBackends(
       setSeed(1);
       const here = await kFold(builder, x, y, options);
       assert.deepEqual(Object.keys(here.mean), Object.keys(one.mean));
-      assert.equal(memory().buffers, before);
+      // Fewer where the collector found one of a test before.
+      assert.ok(memory().buffers <= before);
     });
   },
   twoBackends,

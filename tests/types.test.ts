@@ -105,7 +105,7 @@ const mistakes: Readonly<Record<string, readonly [code: string, message: RegExp]
   ],
   'layers that are not called': [
     'sequential({ layers: [layers.flatten] });',
-    /^Type '\(options\?: LayerOptions\) => Flatten' is not assignable to type 'Layer<Tensor<DType>>'\.$/,
+    /Type '\(options\?: LayerOptions\) => Flatten' is not assignable to type 'Layer<Tensor<DType>>'\.$/,
   ],
   'an unknown loss': [
     "network.compile({ loss: 'meanSquardError' });",

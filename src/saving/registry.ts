@@ -44,7 +44,7 @@ function checkName(where: string, name: unknown): void {
  * @example
  * class Scale extends Layer {
  *   readonly kind = 'scale';
- *   computeOutputShape(shape: Shape) { return [...shape]; }
+ *   override computeOutputShape(shape: Shape) { return [...shape]; }
  *   protected call(x: Tensor) { return x.mul(2); }
  * }
  * registerLayer('Scale', Scale);
