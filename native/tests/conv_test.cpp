@@ -148,7 +148,7 @@ std::vector<KernelCase> KernelsOf(const Case& c, float scale) {
   return kernels;
 }
 
-// Winograd's filtering adds and subtracts neighbouring pixels: where one is much smaller than the other, its
+// Winograd's filtering adds and subtracts neighbouring pixels: where one is much smaller than the other, the
 // error is that of the larger one.
 void TestScales(Counts& counts) {
   const Case c = {"", 2, 24, 20, 1, kOne, {15, 3, 1, 1, 1, 1}, {14, 3, 1, 1, 1, 1}};
