@@ -74,6 +74,76 @@ describeBackends(
   twoBackends,
 );
 
+/** What `conv2d` with a kernel of 3x3 and padding 'same' is, as nine matrix products. */
+function byTaps(x: Tensor, filter: Tensor, bias: Tensor): Tensor {
+  const [batch, height, width, inC] = x.shape as [number, number, number, number];
+  const outC = filter.shape[3]!;
+  const padded = ops.pad(x, [
+    [0, 0],
+    [1, 1],
+    [1, 1],
+    [0, 0],
+  ]);
+  let y: Tensor = bias;
+  for (let tap = 0; tap < 9; tap++) {
+    const window = ops.slice(padded, [0, Math.floor(tap / 3), tap % 3, 0], [batch, height, width, inC]);
+    const rows = ops.reshape(window, [batch * height * width, inC]);
+    const weights = ops.reshape(ops.slice(filter, [Math.floor(tap / 3), tap % 3, 0, 0], [1, 1, inC, outC]), [
+      inC,
+      outC,
+    ]);
+    y = ops.add(y, ops.reshape(ops.matMul(rows, weights), [batch, height, width, outC]));
+  }
+  return y;
+}
+
+describeBackends(
+  'convolutions of many channels',
+  () => {
+    const activations = { linear: (y: Tensor) => y, relu: ops.relu, sigmoid: ops.sigmoid };
+    for (const activation of ['linear', 'relu', 'sigmoid'] as const) {
+      it(`with bias and ${activation} are matrix products of their taps, as are their gradients`, () => {
+        setSeed(1);
+        const layer = layers.conv2d({
+          filters: 19,
+          kernelSize: 3,
+          padding: 'same',
+          activation,
+          biasInitializer: 'ones',
+        });
+        layer.ensureBuilt([11, 9, 18]);
+        scope(() => {
+          const x = tensor(
+            Array.from({ length: 2 * 11 * 9 * 18 }, (_, i) => Math.sin(i * i)),
+            [2, 11, 9, 18],
+          );
+          const filter = layer.weights[0]!;
+          const bias = layer.weights[1]!;
+          const wanted = gradientOf(() => {
+            const y = activations[activation](byTaps(x, filter, bias));
+            return { loss: ops.sum(ops.square(y)), result: y };
+          }, [x, filter, bias]);
+          const got = gradientOf(() => {
+            const y = layer.apply(x);
+            return { loss: ops.sum(ops.square(y)), result: y };
+          }, [x, filter, bias]);
+          close(got.result.dataSync(), wanted.result.dataSync(), near, 'output');
+          got.gradients.forEach((gradient, i) => {
+            close(
+              gradient!.dataSync(),
+              wanted.gradients[i]!.dataSync(),
+              { rtol: 2e-5, atol: 2e-4 },
+              `gradient ${i}`,
+            );
+          });
+        });
+        for (const weight of layer.weights) weight.dispose();
+      });
+    }
+  },
+  twoBackends,
+);
+
 describeFastest('convolutions in programs', () => {
   const kernelsOf = (program: ReturnType<typeof compiled>) => program.nodes.map(({ kernel }) => kernel);
 

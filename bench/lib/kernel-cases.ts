@@ -2,6 +2,7 @@
 import { Executable, engine, Storage } from '../../src/engine.ts';
 import {
   add,
+  conv2d,
   exp,
   grads,
   jit,
@@ -52,6 +53,30 @@ function gemm(m: number, n: number, k: number, transposed: '' | 'A' | 'B' = ''):
   const suffix = transposed === '' ? '' : `, ${transposed} transposed`;
   const name = `gemm/${m}x${n}x${k}${suffix}`;
   return op(name, 'GFLOP/s', 2 * m * n * k, [a, b], (x, y) => matMul(x!, y!, options));
+}
+
+/** A convolution without padding over square images, or with `gradient` both its gradients. Work is that of the sums as they are defined, which Winograd's filtering undercuts. */
+function convolution(
+  batch: number,
+  size: number,
+  [inC, outC]: readonly [number, number],
+  kernel: number,
+  gradient: boolean,
+): KernelCase {
+  const out = size - kernel + 1;
+  const both = jit((...operands: Tensor[]) => grads((x, w) => sum(conv2d(x!, w!)))(...operands));
+  const make = () => {
+    const x = randomUniform([batch, size, size, inC], -1, 1);
+    const filter = randomUniform([kernel, kernel, inC, outC], -1, 1);
+    const call = () => {
+      const made = gradient ? both(x, filter) : [conv2d(x, filter)];
+      for (const tensor of made as Tensor[]) tensor.dispose();
+    };
+    return { call, dispose: () => [x, filter].forEach((operand) => void operand.dispose()) };
+  };
+  const work = 2 * batch * out * out * kernel * kernel * inC * outC * (gradient ? 2 : 1);
+  const name = `conv/${kernel}x${kernel} ${inC} to ${outC}, ${batch}x${size}x${size}${gradient ? ', gradients' : ''}`;
+  return { name, unit: 'GFLOP/s', work, make };
 }
 
 /** Adam's step over flat memory, as the model's programs have it. */
@@ -142,6 +167,9 @@ export function kernelCases(quick: boolean): KernelCase[] {
     sequence('lstm', 4, false),
     sequence('lstm', 4, true),
     sequence('gru', 3, true),
+    ...[false, true].map((gradient) => convolution(quick ? 8 : 64, 26, [32, 64], 3, gradient)),
+    convolution(quick ? 8 : 64, 28, [1, 32], 3, false),
+    convolution(quick ? 2 : 16, 26, [32, 64], 5, false),
     update(101_770),
     ...(quick ? [] : [update(10 * million)]),
   ];

@@ -306,9 +306,9 @@ void TestGemm(Counts& counts) {
               1e-5);
 }
 
-void TestConvolutions(Counts& counts) {
+void TestConvolutions(Counts& counts, int32_t in, int32_t out) {
   std::mt19937 random(4);
-  const int32_t batch = 37, side = 32, in = 8, out = 12, made = side - 2;
+  const int32_t batch = 37, side = 32, made = side - 2;
   const std::vector<int32_t> sizes = {batch, 1, side, side, in, 1, made, made, out, 1, 3,
                                       3,     1, 1,    1,    1,  1, 1,    0,    0,   0, 1};
   const int64_t inputs = int64_t{batch} * side * side * in, outputs = int64_t{batch} * made * made * out;
@@ -404,7 +404,9 @@ int main() {
   nabla::TestMap(counts);
   nabla::TestCopy(counts);
   nabla::TestGemm(counts);
-  nabla::TestConvolutions(counts);
+  nabla::TestConvolutions(counts, 8, 12);
+  // Enough channels for Winograd's filtering.
+  nabla::TestConvolutions(counts, 16, 24);
   nabla::TestRows(counts);
   nabla::TestAttention(counts);
   return counts.Finish("bfloat16_test");

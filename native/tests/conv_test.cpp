@@ -46,6 +46,17 @@ const Case kCases[] = {
     {"deep", 1, 130, 40, 1, kOne, {5, 3, 1, 1, 1, 1}, {5, 3, 1, 1, 1, 1}},
     {"two threads' worth", 8, 16, 48, 1, kOne, {20, 3, 1, 1, 1, 1}, {21, 3, 1, 1, 1, 1}},
     {"large kernel, few channels", 2, 3, 12, 1, kOne, {20, 7, 2, 1, 3, 3}, {21, 7, 2, 1, 3, 3}},
+    // Those that are computed by Winograd's filtering: tiles of 2x2 outputs, of which some lie in part
+    // outside.
+    {"tiles, all whole", 3, 16, 32, 1, kOne, {14, 3}, {10, 3}},
+    {"tiles, the fewest", 1, 16, 16, 1, kOne, {6, 3, 1, 1, 1, 1}, {11, 3, 1, 1, 1, 1}},
+    {"tiles, odd and full", 2, 19, 37, 1, kOne, {7, 3, 1, 1, 2, 2}, {9, 3, 1, 1, 2, 2}},
+    {"tiles, uneven padding", 2, 33, 17, 1, kOne, {12, 3, 1, 1, 0, 1}, {9, 3, 1, 1, 2, 0}},
+    {"tiles, several blocks", 2, 130, 18, 1, kOne, {22, 3, 1, 1, 1, 1}, {23, 3}},
+    {"tiles, 256 channels", 1, 256, 16, 1, kOne, {10, 3, 1, 1, 1, 1}, {9, 3, 1, 1, 1, 1}},
+    {"tiles, short blocks", 1, 330, 40, 1, kOne, {11, 3}, {12, 3, 1, 1, 1, 1}},
+    {"tiles, no batch", 0, 16, 16, 1, kOne, {8, 3}, {8, 3}},
+    {"too few tiles for the channels", 1, 40, 840, 1, kOne, {8, 3, 1, 1, 1, 1}, {8, 3, 1, 1, 1, 1}},
     {"no batch", 0, 3, 4, 1, kOne, {5, 3}, {5, 3}},
     {"no output", 2, 3, 4, 1, kOne, {2, 3}, {5, 3}},
     {"no channels", 2, 0, 4, 1, kOne, {5, 3}, {5, 3}},
@@ -57,13 +68,17 @@ int64_t Product(std::initializer_list<int32_t> factors) {
   return product;
 }
 
+std::vector<int32_t> AttributesOf(const Case& c) {
+  return {c.batch,    c.d.in,     c.h.in,     c.w.in,       c.inC,        c.d.out(),
+          c.h.out(),  c.w.out(),  c.outC,     c.d.kernel,   c.h.kernel,   c.w.kernel,
+          c.d.stride, c.h.stride, c.w.stride, c.d.dilation, c.h.dilation, c.w.dilation,
+          c.d.before, c.h.before, c.w.before, c.groups};
+}
+
 void TestConvolution(Counts& counts) {
   std::mt19937 random(1);
   for (const Case& c : kCases) {
-    const std::vector<int32_t> attributes = {
-        c.batch,      c.d.in,       c.h.in,     c.w.in,     c.inC,      c.d.out(),  c.h.out(),  c.w.out(),
-        c.outC,       c.d.kernel,   c.h.kernel, c.w.kernel, c.d.stride, c.h.stride, c.w.stride, c.d.dilation,
-        c.h.dilation, c.w.dilation, c.d.before, c.h.before, c.w.before, c.groups};
+    const std::vector<int32_t> attributes = AttributesOf(c);
     const std::string name = c.name;
     const auto input = Floats(random, Product({c.batch, c.d.in, c.h.in, c.w.in, c.inC}), -1, 1);
     const auto filter =
@@ -94,6 +109,95 @@ void TestConvolution(Counts& counts) {
         .Attributes(attributes)
         .Tolerance(2e-6, 1e-6 * std::sqrt(positions + 4))
         .Compare(counts);
+  }
+}
+
+// The three kernels of a case, with inputs and gradients of the output between -1 and 1 times `scale`, to the
+// power of a random number.
+std::vector<KernelCase> KernelsOf(const Case& c, float scale) {
+  std::mt19937 random(3);
+  const auto scaled = [&](int64_t count) {
+    auto values = Floats(random, count, -1, 1);
+    const auto powers = Floats(random, count, -1, 1);
+    for (size_t i = 0; i < values.size(); ++i) values[i] *= std::pow(scale, powers[i]);
+    return values;
+  };
+  const auto input = scaled(Product({c.batch, c.h.in, c.w.in, c.inC}));
+  const auto dy = scaled(Product({c.batch, c.h.out(), c.w.out(), c.outC}));
+  const auto filter = Floats(random, Product({9, c.inC, c.outC}), -1, 1);
+  std::vector<int32_t> forward = AttributesOf(c);
+  forward.push_back(1);
+  const auto zeros = [](const std::vector<float>& like) { return std::vector<float>(like.size()); };
+  std::vector<KernelCase> kernels;
+  kernels.emplace_back(Opcode::kConv, "conv, badly scaled")
+      .Float(zeros(dy))
+      .Float(input)
+      .Float(filter)
+      .Float(Floats(random, c.outC))
+      .Attributes(forward);
+  kernels.emplace_back(Opcode::kConvInputGrad, "convInputGrad, badly scaled")
+      .Float(zeros(input))
+      .Float(dy)
+      .Float(filter)
+      .Attributes(AttributesOf(c));
+  kernels.emplace_back(Opcode::kConvFilterGrad, "convFilterGrad, badly scaled")
+      .Float(zeros(filter))
+      .Float(input)
+      .Float(dy)
+      .Attributes(AttributesOf(c));
+  return kernels;
+}
+
+// Winograd's filtering adds and subtracts neighbouring pixels: where one is much smaller than the other, the
+// error is that of the larger one.
+void TestScales(Counts& counts) {
+  const Case c = {"", 2, 24, 20, 1, kOne, {15, 3, 1, 1, 1, 1}, {14, 3, 1, 1, 1, 1}};
+  constexpr float kScale = 1000;
+  const double sums[] = {9.0 * c.inC, 9.0 * c.outC, 2.0 * 15 * 14};
+  int i = 0;
+  for (KernelCase& kernel : KernelsOf(c, kScale)) {
+    const double largest = i == 2 ? double{kScale} * kScale : double{kScale};
+    kernel.Tolerance(2e-6, 1e-6 * largest * std::sqrt(sums[i++])).Compare(counts);
+  }
+}
+
+// The number of threads changes no bit, nor does the number of images that a batch has besides.
+void TestBits(Counts& counts) {
+  const Case many = {"", 5, 24, 40, 1, kOne, {15, 3, 1, 1, 1, 1}, {16, 3}};
+  Case one = many;
+  one.batch = 1;
+  for (const KernelTable* table : UsableKernelTables()) {
+    std::vector<KernelCase> kernels = KernelsOf(many, 10);
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      const auto wanted = kernels[i].Run(*table, 1, 0).contents[0];
+      for (const int threads : {2, 3, 5}) {
+        counts.Expect(kernels[i].Run(*table, threads, 0).contents[0] == wanted,
+                      "tiles on " + std::to_string(threads) + " threads, kernel " + std::to_string(i));
+      }
+      if (i == 2) continue;
+      const auto& all = kernels[i].contents();
+      const auto first = [&](size_t operand) {
+        std::vector<float> values(all[operand].size() / sizeof(float) / 5);
+        std::memcpy(values.data(), all[operand].data(), values.size() * sizeof(float));
+        return values;
+      };
+      const auto whole = [&](size_t operand) {
+        std::vector<float> values(all[operand].size() / sizeof(float));
+        std::memcpy(values.data(), all[operand].data(), values.size() * sizeof(float));
+        return values;
+      };
+      KernelCase single(kernels[i].instruction().opcode, "one image");
+      single.Float(first(0)).Float(first(1)).Float(whole(2));
+      std::vector<int32_t> attributes = AttributesOf(one);
+      if (i == 0) {
+        single.Float(whole(3));
+        attributes.push_back(1);
+      }
+      single.Attributes(attributes);
+      const auto alone = single.Run(*table, 1, 0).contents[0];
+      counts.Expect(std::equal(alone.begin(), alone.end(), wanted.begin()),
+                    "tiles of one image and of five, kernel " + std::to_string(i));
+    }
   }
 }
 
@@ -181,6 +285,8 @@ void TestRules(Counts& counts) {
 int main() {
   nabla::Counts counts;
   nabla::TestConvolution(counts);
+  nabla::TestScales(counts);
+  nabla::TestBits(counts);
   nabla::TestPooling(counts);
   nabla::TestRules(counts);
   return counts.Finish("conv_test");

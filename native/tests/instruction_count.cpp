@@ -36,36 +36,47 @@ KernelCase Gemm(int32_t m, int32_t n, int32_t k, int32_t transA, int32_t transB)
   return test.Attributes({1, m, n, k, transA, transB, 0, 0, 0, 0, 0, Bits(1)});
 }
 
-// The second convolution of the benchmarks' network, on two images of the batch.
-constexpr int32_t kBatch = 2, kIn = 26, kOut = 24, kInC = 32, kOutC = 64;
-Words ConvWords() {
-  return {kBatch, 1, kIn, kIn, kInC, 1, kOut, kOut, kOutC, 1, 3, 3, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1};
-}
-constexpr int64_t kInput = int64_t{kBatch} * kIn * kIn * kInC,
-                  kOutput = int64_t{kBatch} * kOut * kOut * kOutC;
-constexpr int64_t kFilter = 9 * kInC * kOutC;
+// The second convolution of the benchmarks' network, on two images of the batch; with windows of 3x3, which
+// are computed by Winograd's filtering, or of another size.
+struct Convolution {
+  int32_t kernel;
+  static constexpr int32_t kBatch = 2, kIn = 26, kInC = 32, kOutC = 64;
 
-KernelCase Conv() {
+  int32_t made() const { return kIn - kernel + 1; }
+  int64_t input() const { return int64_t{kBatch} * kIn * kIn * kInC; }
+  int64_t output() const { return int64_t{kBatch} * made() * made() * kOutC; }
+  int64_t filter() const { return int64_t{kernel} * kernel * kInC * kOutC; }
+  Words words() const {
+    return {kBatch, 1, kIn, kIn, kInC, 1, made(), made(), kOutC, 1, kernel,
+            kernel, 1, 1,   1,   1,    1, 1,      0,      0,     0, 1};
+  }
+};
+
+KernelCase Conv(int32_t kernel) {
+  const Convolution c{kernel};
   std::mt19937 random(1);
-  Words words = ConvWords();
+  Words words = c.words();
   words.push_back(1);
   KernelCase test(Opcode::kConv, "conv");
-  test.Float(Zeros(kOutput)).Float(Floats(random, kInput, -1, 1)).Float(Floats(random, kFilter, -1, 1));
-  return test.Float(Floats(random, kOutC, -1, 1)).Attributes(words);
+  test.Float(Zeros(c.output())).Float(Floats(random, c.input(), -1, 1));
+  test.Float(Floats(random, c.filter(), -1, 1));
+  return test.Float(Floats(random, c.kOutC, -1, 1)).Attributes(words);
 }
 
-KernelCase ConvInputGrad() {
+KernelCase ConvInputGrad(int32_t kernel) {
+  const Convolution c{kernel};
   std::mt19937 random(1);
   KernelCase test(Opcode::kConvInputGrad, "convInputGrad");
-  test.Float(Zeros(kInput)).Float(Floats(random, kOutput, -1, 1));
-  return test.Float(Floats(random, kFilter, -1, 1)).Attributes(ConvWords());
+  test.Float(Zeros(c.input())).Float(Floats(random, c.output(), -1, 1));
+  return test.Float(Floats(random, c.filter(), -1, 1)).Attributes(c.words());
 }
 
-KernelCase ConvFilterGrad() {
+KernelCase ConvFilterGrad(int32_t kernel) {
+  const Convolution c{kernel};
   std::mt19937 random(1);
   KernelCase test(Opcode::kConvFilterGrad, "convFilterGrad");
-  test.Float(Zeros(kFilter)).Float(Floats(random, kInput, -1, 1));
-  return test.Float(Floats(random, kOutput, -1, 1)).Attributes(ConvWords());
+  test.Float(Zeros(c.filter())).Float(Floats(random, c.input(), -1, 1));
+  return test.Float(Floats(random, c.output(), -1, 1)).Attributes(c.words());
 }
 
 // The benchmarks' LSTM, over ten of its steps.
@@ -169,9 +180,12 @@ const std::pair<const char*, std::function<KernelCase()>> kCases[] = {
     {"gemm/32x128x784", [] { return Gemm(32, 128, 784, 0, 0); }},
     {"gemm/784x128x32, A transposed", [] { return Gemm(784, 128, 32, 1, 0); }},
     {"gemm/256x256x256", [] { return Gemm(256, 256, 256, 0, 0); }},
-    {"conv", Conv},
-    {"convInputGrad", ConvInputGrad},
-    {"convFilterGrad", ConvFilterGrad},
+    {"conv", [] { return Conv(3); }},
+    {"convInputGrad", [] { return ConvInputGrad(3); }},
+    {"convFilterGrad", [] { return ConvFilterGrad(3); }},
+    {"conv/5x5", [] { return Conv(5); }},
+    {"convInputGrad/5x5", [] { return ConvInputGrad(5); }},
+    {"convFilterGrad/5x5", [] { return ConvFilterGrad(5); }},
     {"rnn/lstm", Rnn},
     {"rnnGrad/lstm", RnnGrad},
     {"attention", Attention},

@@ -58,6 +58,17 @@ const conv2dList: readonly Convolution[] = [
     [0, 5, 6, 2],
     [3, 3, 2, 4],
   ],
+  // Wide enough for Winograd's filtering: whole tiles, odd ones, and channels that end within a vector.
+  [[1, 8, 8, 16], [3, 3, 16, 17], { padding: 'same' }],
+  [
+    [1, 9, 11, 17],
+    [3, 3, 17, 16],
+  ],
+  [[3, 21, 15, 24], [3, 3, 24, 40], { padding: 'same' }],
+  [
+    [2, 18, 20, 33],
+    [3, 3, 33, 48],
+  ],
 ];
 
 const conv3dList: readonly Convolution[] = [
@@ -75,6 +86,11 @@ const transposedList: readonly Convolution[] = [
   ],
   [[1, 4, 5, 3], [4, 4, 2, 3], { strides: 2, padding: 'same' }],
   [[1, 3, 4, 2], [2, 3, 5, 2], { strides: 3 }],
+  [
+    [1, 7, 9, 16],
+    [3, 3, 18, 16],
+  ],
+  [[2, 12, 11, 32], [3, 3, 16, 32], { padding: 'same' }],
 ];
 
 type PoolOp = (x: Tensor, options: PoolOptions) => Tensor;

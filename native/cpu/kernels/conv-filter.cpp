@@ -9,6 +9,7 @@
 #include "cpu/kernels/conv-depthwise.h"
 #include "cpu/kernels/conv-filter-plan.h"
 #include "cpu/kernels/conv-rows.h"
+#include "cpu/kernels/conv-winograd-filter.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -211,6 +212,7 @@ void RunConvFilterGrad(const Call& call) {
   const nabla::conv::Shape s = nabla::conv::ReadShape(call.instruction);
   if (call.operand(0).size == 0) return;
   if (s.depthwise()) return conv::RunDepthwiseFilterGrad(call, s);
+  if (nabla::conv::TakesWinograd(s)) return conv::RunWinogradFilter(call, nabla::conv::PlanWinogradFilter(s));
   conv::FilterWork work{};
   work.s = s;
   work.plan = nabla::conv::PlanFilter(s);
@@ -237,6 +239,9 @@ namespace nabla {
 size_t ScratchConvFilterGrad(const Instruction& instruction, int threads) {
   const conv::Shape s = conv::ReadShape(instruction);
   if (s.depthwise()) return 0;
+  if (conv::TakesWinograd(s)) {
+    return sizeof(float) * static_cast<size_t>(conv::PlanWinogradFilter(s).floats(threads));
+  }
   const conv::FilterPlan plan = conv::PlanFilter(s);
   return sizeof(float) * static_cast<size_t>(plan.stepFloats + threads * plan.threadFloats());
 }

@@ -9,6 +9,7 @@
 #include "cpu/kernels/conv-depthwise.h"
 #include "cpu/kernels/conv-pass.h"
 #include "cpu/kernels/conv-rows.h"
+#include "cpu/kernels/conv-winograd.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -207,6 +208,9 @@ void RunConv(const Call& call) {
   const float* bias = call.operand(3).present ? call.operand(3).as<float>() : nullptr;
   const Activation activation = static_cast<Activation>(call.attr(22));
   if (s.depthwise()) return conv::RunDepthwise(call, s, bias, activation);
+  if (nabla::conv::TakesWinograd(s)) {
+    return conv::RunWinograd(call, nabla::conv::PlanWinograd(s, false), bias, activation);
+  }
   conv::Work work(nabla::conv::ForwardPass(s), call.scratch);
   work.pass.input = call.operand(1).as<float>();
   work.pass.out = call.operand(0).as<float>();
@@ -227,6 +231,9 @@ void RunConvInputGrad(const Call& call) {
   const nabla::conv::Shape s = nabla::conv::ReadShape(call.instruction);
   if (call.operand(0).size == 0) return;
   if (s.depthwise()) return conv::RunDepthwiseInputGrad(call, s);
+  if (nabla::conv::TakesWinograd(s)) {
+    return conv::RunWinograd(call, nabla::conv::PlanWinograd(s, true), nullptr, Activation::kNone);
+  }
   const float* filter = call.operand(2).as<float>();
   for (int64_t phase = 0; phase < nabla::conv::Phases(s); phase++) {
     conv::Work work(nabla::conv::GradientPass(s, phase), call.scratch);
@@ -253,12 +260,18 @@ namespace nabla {
 size_t ScratchConv(const Instruction& instruction, int threads) {
   const conv::Shape s = conv::ReadShape(instruction);
   if (s.depthwise()) return 0;
+  if (conv::TakesWinograd(s)) {
+    return sizeof(float) * static_cast<size_t>(conv::PlanWinograd(s, false).floats(threads));
+  }
   return sizeof(float) * static_cast<size_t>(conv::PassFloats(conv::ForwardPass(s), threads));
 }
 
 size_t ScratchConvInputGrad(const Instruction& instruction, int threads) {
   const conv::Shape s = conv::ReadShape(instruction);
   if (s.depthwise() || instruction.operands[0].size == 0) return 0;
+  if (conv::TakesWinograd(s)) {
+    return sizeof(float) * static_cast<size_t>(conv::PlanWinograd(s, true).floats(threads));
+  }
   int64_t most = 0;
   for (int64_t phase = 0; phase < conv::Phases(s); phase++) {
     most = std::max(most, conv::PassFloats(conv::GradientPass(s, phase), threads));
