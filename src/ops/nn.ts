@@ -1,6 +1,6 @@
 // Ops of neural networks: softmax, cross entropy, dropout.
 import { record, recording } from '../autodiff.ts';
-import { isFloating } from '../dtype.ts';
+import { isFloating, isHalf } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { normalizeAxis, sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -72,7 +72,7 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
 
 /** The numbers as float32, from which the logits can be found as from what they were. */
 export function exactly(x: Tensor): Tensor {
-  if (x.dtype !== 'bfloat16') return x;
+  if (!isHalf(x.dtype)) return x;
   const out = cast(x, 'float32');
   const logits = logitsOf.get(x);
   if (logits !== undefined) logitsOf.set(out, cast(logits, 'float32'));
