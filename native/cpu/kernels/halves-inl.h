@@ -61,22 +61,19 @@ struct Float16Lanes {
     const hn::Rebind<hwy::float16_t, D> halves;
     return hn::PromoteTo(d, hn::BitCast(halves, bits));
 #else
-    // Exponents are moved up by 112; those of infinities and NaN (which becomes quiet) once more, and
-    // denormal numbers gain a leading 1 that is taken off as a number.
+    // The largest exponent becomes that of float32's infinities and NaN, which stay in the product; others
+    // are brought back by it. Denormal numbers follow a leading digit that is taken off.
     const hn::Rebind<int32_t, D> words;
-    const auto word = hn::PromoteTo(words, bits);
-    const auto sign = hn::ShiftLeft<16>(hn::And(word, hn::Set(words, 0x8000)));
-    const auto magnitude = hn::ShiftLeft<13>(hn::And(word, hn::Set(words, 0x7fff)));
-    const auto bias = hn::Set(words, 112 << 23);
-    const auto normal = hn::Add(magnitude, bias);
-    const auto leading = hn::BitCast(d, hn::Add(normal, hn::Set(words, 1 << 23)));
-    const auto denormal = hn::BitCast(words, hn::Sub(leading, hn::Set(d, 0x1p-14f)));
-    const auto isDenormal = hn::Gt(hn::Set(words, 0x400 << 13), magnitude);
-    const auto isEndless = hn::Gt(magnitude, hn::Set(words, (0x7c00 << 13) - 1));
-    const auto isNaN = hn::Gt(magnitude, hn::Set(words, 0x7c00 << 13));
-    const auto quiet = hn::IfThenElseZero(isNaN, hn::Set(words, 0x400000));
-    const auto raised = hn::Or(hn::Add(normal, hn::IfThenElseZero(isEndless, bias)), quiet);
-    return hn::BitCast(d, hn::Or(hn::IfThenElse(isDenormal, denormal, raised), sign));
+    const hn::Rebind<int16_t, D> shorts;
+    const auto word = hn::PromoteTo(words, hn::BitCast(shorts, bits));
+    const auto sign = hn::And(word, hn::Set(words, INT32_MIN));
+    const auto magnitude = hn::And(word, hn::Set(words, 0x7fff));
+    const auto raised = hn::Add(hn::ShiftLeft<13>(magnitude), hn::Set(words, 224 << 23));
+    const auto normal = hn::BitCast(words, hn::Mul(hn::BitCast(d, raised), hn::Set(d, 0x1p-112f)));
+    const auto led = hn::BitCast(d, hn::Or(magnitude, hn::Set(words, 126 << 23)));
+    const auto denormal = hn::BitCast(words, hn::Sub(led, hn::Set(d, 0.5f)));
+    const auto isDenormal = hn::Gt(hn::Set(words, 0x400), magnitude);
+    return hn::BitCast(d, hn::Or(hn::IfThenElse(isDenormal, denormal, normal), sign));
 #endif
   }
 
