@@ -32,8 +32,8 @@ const { values: args } = parseArgs({
 if (args.threads !== undefined) process.env.NABLA_THREADS = args.threads;
 if (args.backend !== undefined) await setBackend(args.backend as 'native' | 'wasm' | 'auto');
 if (args.seed !== undefined) setSeed(Number(args.seed));
-// `--dtype mixed_bfloat16` keeps activations in half the memory; the last layer stays as exact as it was.
-setDtypePolicy(args.dtype as 'float32' | 'mixed_bfloat16');
+// `--dtype mixed_bfloat16` or `mixed_float16` keeps activations in half the memory; the last layer stays as exact as it was.
+setDtypePolicy(args.dtype as 'float32' | 'mixed_bfloat16' | 'mixed_float16');
 
 const { train, test, source, origin } = await datasets.mnist({
   onProgress: (message) => console.error(message),

@@ -47,8 +47,8 @@ const seed = Number(args.seed);
 if (args.threads !== undefined) process.env.NABLA_THREADS = args.threads;
 if (args.backend !== undefined) await setBackend(args.backend as 'native' | 'wasm' | 'auto');
 setSeed(seed);
-// `--dtype mixed_bfloat16` keeps activations in half the memory; the logits stay as exact as they were.
-setDtypePolicy(args.dtype as 'float32' | 'mixed_bfloat16');
+// `--dtype mixed_bfloat16` or `mixed_float16` keeps activations in half the memory; the logits stay as exact as they were.
+setDtypePolicy(args.dtype as 'float32' | 'mixed_bfloat16' | 'mixed_float16');
 const random = new Philox(seed, 2);
 
 // The text as numbers: nine tenths to train on, the rest to judge by.

@@ -1,5 +1,5 @@
 // Reverse-mode differentiation: ops record how to take their gradient; grad() walks the record backwards.
-import { isFloating } from './dtype.ts';
+import { type HalfDType, isFloating } from './dtype.ts';
 import { NablaError } from './errors.ts';
 import { add, mul } from './ops/arithmetic.ts';
 import { cast } from './ops/compare.ts';
@@ -9,7 +9,7 @@ import { sum } from './ops/reduce.ts';
 import { reshape } from './ops/shape.ts';
 import { sameShape, showShape } from './shape.ts';
 import { scope, Tensor } from './tensor.ts';
-import { type ComputeDType, computeDType, computeIn } from './trace.ts';
+import { computeDType, computeIn } from './trace.ts';
 
 /** Gradients of an op's inputs from the gradients of its outputs; undefined where there is none. */
 export type Backward = (...gradients: (Tensor | undefined)[]) => (Tensor | undefined)[];
@@ -20,7 +20,7 @@ interface Entry {
   readonly outputs: readonly Tensor[];
   readonly backward: Backward | undefined;
   /** What was computed in: the gradient reads weights in the same dtype. */
-  readonly compute: ComputeDType | undefined;
+  readonly compute: HalfDType | undefined;
 }
 
 /** What record() writes to. */

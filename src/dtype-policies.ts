@@ -1,14 +1,14 @@
 // Policies of dtypes: what layers hold their weights in, and what they compute and hand on in, under Keras' names.
-import type { DType } from './dtype.ts';
+import type { FloatDType } from './dtype.ts';
 import { describe, NablaError } from './errors.ts';
 import { resolveName } from './names.ts';
 
 /** What layers hold their weights in, and what they compute in. */
 export interface DTypePolicy {
   /** As Keras calls it. */
-  readonly name: 'float32' | 'mixed_bfloat16';
+  readonly name: 'float32' | 'mixed_bfloat16' | 'mixed_float16';
   /** The dtype of what a layer is given, once it is converted, and of what it gives. */
-  readonly computeDtype: DType & ('float32' | 'bfloat16');
+  readonly computeDtype: FloatDType;
   /** The dtype of the weights. */
   readonly variableDtype: 'float32';
 }
@@ -17,6 +17,11 @@ const float32: DTypePolicy = { name: 'float32', computeDtype: 'float32', variabl
 const mixedBfloat16: DTypePolicy = {
   name: 'mixed_bfloat16',
   computeDtype: 'bfloat16',
+  variableDtype: 'float32',
+};
+const mixedFloat16: DTypePolicy = {
+  name: 'mixed_float16',
+  computeDtype: 'float16',
   variableDtype: 'float32',
 };
 
@@ -29,13 +34,18 @@ export const dtypePolicies = {
    * float32. (Micikevicius et al. 2018; Kalamkar et al. 2019.)
    */
   mixedBfloat16,
+  /**
+   * Keras' `'mixed_float16'`: the same with float16, which keeps three more bits of a number but goes from 6e-8 to 65504 only. `compile` has the
+   * loss scaled (`optimizers.lossScale`), so that small gradients are not lost. (Micikevicius et al. 2018.)
+   */
+  mixedFloat16,
 } as const;
 
 /** A policy or its name; Keras' snake_case is accepted too. */
-export type DTypePolicyLike = keyof typeof dtypePolicies | 'mixed_bfloat16' | DTypePolicy;
+export type DTypePolicyLike = keyof typeof dtypePolicies | 'mixed_bfloat16' | 'mixed_float16' | DTypePolicy;
 
+const known = "'float32', 'mixed_bfloat16' or 'mixed_float16'";
 const other: Readonly<Record<string, string>> = {
-  mixed_float16: 'no backend has hardware for float16 yet',
   float16: 'weights of 16 bits lose small updates',
   bfloat16: 'weights of 16 bits lose small updates',
   float64: 'kernels compute in float32',
@@ -49,10 +59,7 @@ export function resolvePolicy(where: string, like: DTypePolicyLike | undefined):
   if (like === undefined) return current.policy;
   if (typeof like === 'object' && Object.values(dtypePolicies).includes(like)) return like;
   if (typeof like !== 'string') {
-    throw new NablaError(
-      where,
-      `bad dtype policy, got ${describe(like)}, expected 'float32' or 'mixed_bfloat16'`,
-    );
+    throw new NablaError(where, `bad dtype policy, got ${describe(like)}, expected ${known}`);
   }
   const name: string = like;
   const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -60,7 +67,7 @@ export function resolvePolicy(where: string, like: DTypePolicyLike | undefined):
   if (why !== undefined) {
     throw new NablaError(
       where,
-      `dtype policy '${name}' is not supported, for ${why}, expected 'float32' or 'mixed_bfloat16'; use 'mixed_bfloat16'`,
+      `dtype policy '${name}' is not supported, for ${why}, expected ${known}; use 'mixed_bfloat16'`,
     );
   }
   return resolveName(where, 'dtype policy', name, dtypePolicies);
@@ -68,7 +75,7 @@ export function resolvePolicy(where: string, like: DTypePolicyLike | undefined):
 
 /**
  * Sets the policy of the layers that are made from now on, as Keras' `set_dtype_policy` does; layers with a `dtype` of their own keep it.
- * Throws for policies that are not supported: `'mixed_float16'`, and those whose weights are not float32.
+ * Throws for policies that are not supported: those whose weights are not float32.
  *
  * @example setDtypePolicy('mixed_bfloat16')
  */

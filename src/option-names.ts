@@ -201,6 +201,7 @@ export const optionNames = {
     ftrl: 'clipnorm clipvalue emaMomentum emaOverwriteFrequency excludeFromWeightDecay globalClipnorm gradientAccumulationSteps initialAccumulatorValue l1RegularizationStrength l2RegularizationStrength l2ShrinkageRegularizationStrength learningRate learningRateMultiplier useEma weightDecay',
     lamb: 'beta1 beta2 clipnorm clipvalue emaMomentum emaOverwriteFrequency epsilon excludeFromWeightDecay globalClipnorm gradientAccumulationSteps learningRate learningRateMultiplier useEma weightDecay',
     lion: 'beta1 beta2 clipnorm clipvalue emaMomentum emaOverwriteFrequency excludeFromWeightDecay globalClipnorm gradientAccumulationSteps learningRate learningRateMultiplier useEma weightDecay',
+    lossScale: 'dynamicGrowthSteps initialScale',
     muon: 'adamBeta1 adamBeta2 adamLrRatio adamWeightDecay clipnorm clipvalue emaMomentum emaOverwriteFrequency epsilon excludeEmbeddings excludeFromWeightDecay excludeLayers globalClipnorm gradientAccumulationSteps learningRate learningRateMultiplier momentum muonA muonB muonC nesterov nsSteps rmsRate useEma weightDecay',
     nadam: 'beta1 beta2 clipnorm clipvalue emaMomentum emaOverwriteFrequency epsilon excludeFromWeightDecay globalClipnorm gradientAccumulationSteps learningRate learningRateMultiplier useEma weightDecay',
     rmsprop: 'centered clipnorm clipvalue emaMomentum emaOverwriteFrequency epsilon excludeFromWeightDecay globalClipnorm gradientAccumulationSteps learningRate learningRateMultiplier momentum rho useEma weightDecay',
@@ -223,7 +224,7 @@ export const optionNames = {
     stepDecay: 'decayRate decaySteps initialLearningRate',
   },
   model: {
-    compile: 'loss lossWeights metrics optimizer weightedMetrics',
+    compile: 'autoScaleLoss loss lossWeights metrics optimizer weightedMetrics',
     evaluate: 'batchSize sampleWeight steps',
     fit: 'batchSize callbacks classWeight epochs initialEpoch resume sampleWeight shuffle signal stepsPerEpoch validationBatchSize validationData validationSplit validationSteps verbose',
     loadWeights: 'partial rename',

@@ -1,7 +1,8 @@
 // Tensors: arrays in backend memory, or values of a program that is being traced; one class for both.
-import { type DataOf, type DType, dtypeBytes, fromHalves, newArray } from './dtype.ts';
+import { type DataOf, type DType, dtypeBytes, isHalf, newArray } from './dtype.ts';
 import { engine, type Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
+import { fromHalves } from './halves.ts';
 import type { Graph, Value } from './program/graph.ts';
 import { type Shape, showShape, sizeOf } from './shape.ts';
 import { showArray } from './show.ts';
@@ -91,10 +92,10 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
   /** The numbers, row-major, waiting for the step that the backend is in. */
   dataSync(): DataOf<D> {
     const { storage, byteOffset } = this.memory('data');
-    if (this.dtype === 'bfloat16') {
+    if (isHalf(this.dtype)) {
       const halves = new Uint16Array(this.size);
       storage.engine.backend.read(storage.handle, byteOffset, new Uint8Array(halves.buffer));
-      return fromHalves(halves) as DataOf<D>;
+      return fromHalves(halves, this.dtype) as DataOf<D>;
     }
     const target = newArray(this.dtype, this.size);
     storage.engine.backend.read(storage.handle, byteOffset, target);

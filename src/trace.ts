@@ -1,6 +1,6 @@
 // Tracing and running: an op inside a trace becomes a node of its graph, outside of one it runs at once as a program of its own.
-import type { DType } from './dtype.ts';
-import { dtypeBytes, isFloating } from './dtype.ts';
+import type { DType, FloatDType, HalfDType } from './dtype.ts';
+import { dtypeBytes, isFloating, isHalf } from './dtype.ts';
 import { type Bound, type Engine, type Executable, engine, Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { Graph, type MicroOp, type Node, Value } from './program/graph.ts';
@@ -11,7 +11,7 @@ import { Tensor } from './tensor.ts';
 /** What a kernel call is to produce. */
 export interface OutputSpec {
   readonly shape: Shape;
-  /** float32 stands for that of the inputs: where all floating-point inputs are bfloat16, so is the output. */
+  /** float32 stands for that of the inputs: where all floating-point inputs are of one dtype of 16 bits, so is the output. */
   readonly dtype: DType;
   /** float32 means float32, whatever the inputs are. */
   readonly exact?: boolean;
@@ -30,18 +30,15 @@ export interface KernelCall {
 const traces: Graph[] = [];
 const names: string[] = [];
 // What layers compute in, the innermost last; undefined: in the dtype of what they are given.
-const computing: (ComputeDType | undefined)[] = [];
-
-/** What a layer may compute in other than float32. */
-export type ComputeDType = 'bfloat16';
+const computing: (HalfDType | undefined)[] = [];
 
 /** The dtype that weights are read in and that layers' numbers have; undefined where nothing is converted. */
-export function computeDType(): ComputeDType | undefined {
+export function computeDType(): HalfDType | undefined {
   return computing.at(-1);
 }
 
 /** Runs `body` with weights read in a dtype, or as they are. */
-export function computeIn<T>(dtype: ComputeDType | undefined, body: () => T): T {
+export function computeIn<T>(dtype: HalfDType | undefined, body: () => T): T {
   computing.push(dtype);
   try {
     return body();
@@ -51,7 +48,7 @@ export function computeIn<T>(dtype: ComputeDType | undefined, body: () => T): T 
 }
 
 /** Floating-point numbers in another dtype. Without a gradient: ops record theirs. */
-export function convert<D extends 'float32' | 'bfloat16'>(x: Tensor, dtype: D, where = 'cast'): Tensor<D> {
+export function convert<D extends FloatDType>(x: Tensor, dtype: D, where = 'cast'): Tensor<D> {
   return computeIn(
     undefined,
     () =>
@@ -66,22 +63,23 @@ export function convert<D extends 'float32' | 'bfloat16'>(x: Tensor, dtype: D, w
   );
 }
 
-const isHalf = (input: Tensor | undefined) => input?.dtype === 'bfloat16';
+const inHalf = (input: Tensor | undefined) => isHalf(input?.dtype);
 
 /** The calls with weights in the dtype that is computed in, and with outputs in that of the inputs. */
 function settled(calls: readonly KernelCall[]): readonly KernelCall[] {
   const dtype = computeDType();
-  if (dtype === undefined && !calls.some(({ inputs }) => inputs.some(isHalf))) return calls;
+  if (dtype === undefined && !calls.some(({ inputs }) => inputs.some(inHalf))) return calls;
   const read = (input: Tensor | undefined) =>
     dtype !== undefined && input?.autocasts ? convert(input, dtype) : input;
   const ready =
     dtype === undefined ? calls : calls.map((call) => ({ ...call, inputs: call.inputs.map(read) }));
   const floats = ready.flatMap(({ inputs }) => inputs.filter((x) => x !== undefined && isFloating(x.dtype)));
-  if (floats.length === 0 || floats.some((x) => x!.dtype !== 'bfloat16')) return ready;
+  const half = floats[0]?.dtype;
+  if (!isHalf(half) || floats.some((x) => x!.dtype !== half)) return ready;
   return ready.map((call) => ({
     ...call,
     outputs: call.outputs.map((out) =>
-      out?.dtype === 'float32' && !out.exact ? { shape: out.shape, dtype: 'bfloat16' as const } : out,
+      out?.dtype === 'float32' && !out.exact ? { shape: out.shape, dtype: half } : out,
     ),
   }));
 }

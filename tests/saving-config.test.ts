@@ -269,53 +269,55 @@ describeBackends('layers as JSON', () => {
   }
 }, [backendNamed('native')!]);
 
-describeBackends(
-  'layers in mixed_bfloat16',
-  () => {
-    // Their results jump where an input is a little different: which bin, pixel or class it falls to.
-    const drawn = /^random|Dropout|Noise|dropout/;
-    for (const [name, factory] of factories) {
-      const given = samples[name];
-      if (given === undefined) continue;
-      it(name, () => {
-        const made = (dtype: 'float32' | 'mixed_bfloat16') => {
-          const { options = {}, shapes } = typeof given === 'function' ? given() : given;
-          const layer = factory({ ...options, trainable: true, name: 'it', dtype });
-          const x = shapes.length === 1 ? inputOf(shapes[0]!) : shapes.map(inputOf);
+for (const policy of ['mixed_bfloat16', 'mixed_float16'] as const)
+  describeBackends(
+    `layers in ${policy}`,
+    () => {
+      // Their results jump where an input is a little different: which bin, pixel or class it falls to.
+      const drawn = /^random|Dropout|Noise|dropout/;
+      for (const [name, factory] of factories) {
+        const given = samples[name];
+        if (given === undefined) continue;
+        it(name, () => {
+          const made = (dtype: 'float32' | typeof policy) => {
+            const { options = {}, shapes } = typeof given === 'function' ? given() : given;
+            const layer = factory({ ...options, trainable: true, name: 'it', dtype });
+            const x = shapes.length === 1 ? inputOf(shapes[0]!) : shapes.map(inputOf);
+            setSeed(1);
+            const output = layer.apply(x);
+            return { layer, x, output };
+          };
+          const [exact, mixed] = [made('float32'), made(policy)];
+          const floats = exact.output.dtype === 'float32';
+          assert.equal(mixed.output.dtype, floats ? mixed.layer.computeDtype : exact.output.dtype);
+          assert.deepEqual(mixed.output.shape, exact.output.shape);
+          mixed.layer.weights.forEach((weight, i) => {
+            assert.equal(weight.dtype, 'float32');
+            weight.assign(exact.layer.weights[i]!);
+          });
           setSeed(1);
-          const output = layer.apply(x);
-          return { layer, x, output };
-        };
-        const [exact, mixed] = [made('float32'), made('mixed_bfloat16')];
-        const floats = exact.output.dtype === 'float32';
-        assert.equal(mixed.output.dtype, floats ? 'bfloat16' : exact.output.dtype);
-        assert.deepEqual(mixed.output.shape, exact.output.shape);
-        mixed.layer.weights.forEach((weight, i) => {
-          assert.equal(weight.dtype, 'float32');
-          weight.assign(exact.layer.weights[i]!);
+          const got = mixed.layer.apply(mixed.x).dataSync();
+          setSeed(1);
+          const wanted = exact.layer.apply(exact.x).dataSync();
+          const largest = Math.max(...Array.from(wanted, Math.abs));
+          if (!drawn.test(name))
+            close(got, wanted, { rtol: 0.02, atol: floats ? 0.02 * largest + 1e-6 : 0 }, name);
+          // Weights have gradients in float32 of a loss in float32.
+          const weights = mixed.layer.trainableWeights;
+          if (weights.length === 0) return;
+          const loss = () =>
+            nabla.mean(nabla.cast(mixed.layer.apply(mixed.x, { training: true }), 'float32'));
+          const { value, gradients } = nabla.valueAndGrad(loss)(...weights);
+          assert.ok(Number.isFinite(value.item()));
+          gradients.forEach((gradient, i) => {
+            assert.equal(String(gradient), `Tensor(float32[${weights[i]!.shape.join(', ')}])`);
+            assert.ok(gradient.dataSync().every(Number.isFinite), weights[i]!.name);
+          });
         });
-        setSeed(1);
-        const got = mixed.layer.apply(mixed.x).dataSync();
-        setSeed(1);
-        const wanted = exact.layer.apply(exact.x).dataSync();
-        const largest = Math.max(...Array.from(wanted, Math.abs));
-        if (!drawn.test(name))
-          close(got, wanted, { rtol: 0.02, atol: floats ? 0.02 * largest + 1e-6 : 0 }, name);
-        // Weights have gradients in float32 of a loss in float32.
-        const weights = mixed.layer.trainableWeights;
-        if (weights.length === 0) return;
-        const loss = () => nabla.mean(nabla.cast(mixed.layer.apply(mixed.x, { training: true }), 'float32'));
-        const { value, gradients } = nabla.valueAndGrad(loss)(...weights);
-        assert.ok(Number.isFinite(value.item()));
-        gradients.forEach((gradient, i) => {
-          assert.equal(String(gradient), `Tensor(float32[${weights[i]!.shape.join(', ')}])`);
-          assert.ok(gradient.dataSync().every(Number.isFinite), weights[i]!.name);
-        });
-      });
-    }
-  },
-  [backendNamed('native')!, backendNamed('wasm simd')].filter((backend) => backend !== undefined),
-);
+      }
+    },
+    [backendNamed('native')!, backendNamed('wasm simd')].filter((backend) => backend !== undefined),
+  );
 
 const numeric: Record<string, Options> = {
   constant: { learningRate: 0.5 },
@@ -340,6 +342,7 @@ const positional: Record<string, unknown[]> = {
   iou: [{ numClasses: 3, targetClassIds: [1] }],
   oneHotIoU: [{ numClasses: 3, targetClassIds: [1] }],
   oneHotMeanIoU: [{ numClasses: 3 }],
+  lossScale: [nabla.optimizers.adam({ learningRate: 0.5 }), { initialScale: 4 }],
 };
 const noFactories = ['fans', 'confusionMatrix', 'schedules'];
 

@@ -77,7 +77,7 @@ struct Product {
   int64_t blockBytes() const { return 2 * depthTiles() * kTileBytes; }
 };
 
-// Up to 16 numbers of either dtype as bfloat16 in the low halves of 32-bit words; zeros after them.
+// Up to 16 numbers of bfloat16 or float32 as bfloat16 in the low halves of 32-bit words; zeros after them.
 NABLA_TILES inline __m512i LoadWords(const Operand& operand, int64_t at, int64_t count) {
   const __mmask16 mask = count >= 16 ? 0xffff : static_cast<__mmask16>((1u << (count < 0 ? 0 : count)) - 1);
   if (operand.dtype == DType::kBfloat16)
@@ -266,6 +266,9 @@ bool TakesAmx(const Instruction& gemm) {
     return false;
   const Product p(gemm);
   const bool large = p.m * p.n * p.k >= kLeastWork && p.k > 0;
+  for (const Operand& operand : gemm.operands) {
+    if (operand.present && operand.dtype == DType::kFloat16) return false;
+  }
   // What is float32 may be rounded where the result is.
   const bool bothHalves = p.a.dtype == DType::kBfloat16 && p.b.dtype == DType::kBfloat16;
   return large && (bothHalves || p.out.dtype == DType::kBfloat16) && HasTiles();

@@ -1,5 +1,5 @@
-// Runs float32 kernels on bfloat16 operands: parts small enough for the second cache are converted into
-// scratch, computed there in float32, and what was written is rounded back.
+// Runs float32 kernels on bfloat16 and float16 operands: parts small enough for the second cache are
+// converted into scratch, computed there in float32, and what was written is rounded back.
 #include "cpu/widen.h"
 
 #include <algorithm>
@@ -52,9 +52,7 @@ class Parts {
   size_t bytes() const { return bytes_; }
 
   // Whether the operand has a float32 twin in scratch.
-  bool IsWide(size_t i) const {
-    return whole_.operands[i].present && whole_.operands[i].dtype == DType::kBfloat16;
-  }
+  bool IsWide(size_t i) const { return whole_.operands[i].present && IsHalf(whole_.operands[i].dtype); }
   // Whether parts after the first are computed apart and added; a product adds by itself.
   bool Adds(size_t i) const {
     return whole_.operands[i].present && plan_.share[i] == Share::kSum && rows_ < plan_.count &&
@@ -138,6 +136,7 @@ class Runner {
       size_t same = plan.outputs;
       while (same < i && !(parts_.IsWide(same) && plan.share[same] == Share::kRows &&
                            call_.operand(same).data == call_.operand(i).data &&
+                           call_.operand(same).dtype == call_.operand(i).dtype &&
                            call_.operand(same).size == call_.operand(i).size)) {
         ++same;
       }
@@ -165,10 +164,10 @@ class Runner {
   }
 
   void Bring(size_t i, int64_t begin, int64_t rows) {
-    Copy(DType::kFloat32, Twin(i), DType::kBfloat16, RowsOf(i, begin), parts_.PartSize(i, rows));
+    Copy(DType::kFloat32, Twin(i), call_.operand(i).dtype, RowsOf(i, begin), parts_.PartSize(i, rows));
   }
   void TakeBack(size_t i, int64_t begin, int64_t rows) {
-    Copy(DType::kBfloat16, RowsOf(i, begin), DType::kFloat32, Twin(i), parts_.PartSize(i, rows));
+    Copy(call_.operand(i).dtype, RowsOf(i, begin), DType::kFloat32, Twin(i), parts_.PartSize(i, rows));
   }
 
   void Copy(DType to, std::byte* out, DType from, std::byte* in, int64_t size) {

@@ -215,6 +215,9 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
   if (!error.empty()) return error;
   for (const Instruction& instruction : program.code) {
     for (const Operand& operand : instruction.operands) {
+      if (operand.present && operand.dtype == DType::kFloat16)
+        return "dtype, got float16, expected float32, int32, uint8 or bool: the kernels for GPUs know no "
+               "other; leave the dtype policy at float32, or take the CPU";
       if (operand.present && operand.dtype == DType::kBfloat16)
         return "dtype, got bfloat16, expected float32, int32, uint8 or bool: the kernels for GPUs know no "
                "other; leave the dtype policy at float32, or take the CPU";

@@ -176,7 +176,7 @@ class Decoder {
     const int32_t rank = Next();
     if (placed.slot < 0 || placed.slot >= slots_)
       return Wrong("slot", placed.slot, "0 to " + std::to_string(slots_ - 1));
-    if (dtype < 0 || dtype > static_cast<int32_t>(DType::kBfloat16)) return Wrong("dtype", dtype, "0 to 4");
+    if (dtype < 0 || dtype > static_cast<int32_t>(DType::kFloat16)) return Wrong("dtype", dtype, "0 to 5");
     if (rank < 0 || rank > kMaxRank) return Wrong("rank", rank, "0 to " + std::to_string(kMaxRank));
     if (left() < static_cast<size_t>(rank)) return "words end inside it";
     Operand& operand = placed.operand;

@@ -10,7 +10,7 @@ constexpr int kMaxRank = 8;
 constexpr int kMaxMapInputs = 12;
 constexpr int kMaxMicro = 32;
 
-enum class DType : int32_t { kFloat32 = 0, kInt32 = 1, kUint8 = 2, kBool = 3, kBfloat16 = 4 };
+enum class DType : int32_t { kFloat32 = 0, kInt32 = 1, kUint8 = 2, kBool = 3, kBfloat16 = 4, kFloat16 = 5 };
 
 enum class Micro : int32_t {
 #define NABLA_MICRO(name, arity, signature) k_##name,

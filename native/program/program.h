@@ -23,11 +23,13 @@ namespace nabla {
 constexpr int32_t kProgramMagic = 0x414c424e;  // "NBLA"
 constexpr int32_t kProgramVersion = 1;
 
+// The floating-point numbers of 16 bits.
+constexpr bool IsHalf(DType dtype) { return dtype == DType::kBfloat16 || dtype == DType::kFloat16; }
 constexpr int64_t SizeOf(DType dtype) {
-  if (dtype == DType::kBfloat16) return 2;
+  if (IsHalf(dtype)) return 2;
   return dtype == DType::kFloat32 || dtype == DType::kInt32 ? 4 : 1;
 }
-constexpr bool IsFloating(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kBfloat16; }
+constexpr bool IsFloating(DType dtype) { return dtype == DType::kFloat32 || IsHalf(dtype); }
 
 enum class Opcode : int32_t {
 #define NABLA_KERNEL(name, Name, operands, attributes) k##Name,
@@ -67,7 +69,7 @@ struct Instruction {
   std::vector<int32_t> slots;    // of each operand, for rebinding; -1 where absent
   std::vector<int64_t> offsets;  // bytes, of each operand in its slot
   size_t scratchBytes = 0;
-  bool widened = false;  // bfloat16 operands are turned to float32 around the kernel (widen.h)
+  bool widened = false;  // operands of 16 bits are turned to float32 around the kernel (widen.h)
 
   int32_t attr(size_t i) const { return attributes[i]; }
   float attrFloat(size_t i) const {

@@ -1,4 +1,4 @@
-// Which kernels take bfloat16 operands through float32, and along which count each is cut up.
+// Which kernels take bfloat16 and float16 operands through float32, and along which count each is cut up.
 #include "program/widen.h"
 
 #include <algorithm>
@@ -109,26 +109,26 @@ bool NeedsWidening(const Instruction& instruction) {
   const bool copies = opcode == Opcode::kGather && instruction.attributes.size() > 3 &&
                       instruction.attr(3) == static_cast<int32_t>(GatherMode::kCopy);
   return !copies && std::any_of(instruction.operands.begin(), instruction.operands.end(),
-                                [](const Operand& o) { return o.present && o.dtype == DType::kBfloat16; });
+                                [](const Operand& o) { return o.present && IsHalf(o.dtype); });
 }
 
 std::string CheckWidened(const Instruction& instruction, std::string (*check)(const Instruction&)) {
-  if (!Takes(instruction.opcode)) return "takes no bfloat16";
+  if (!Takes(instruction.opcode)) return "takes no bfloat16 or float16";
   if (instruction.operands.size() > WidenPlan::kMostOperands) return "has too many operands";
   Instruction widened = instruction;
   for (Operand& operand : widened.operands) {
-    if (operand.dtype != DType::kBfloat16) continue;
-    if (operand.size > std::numeric_limits<int32_t>::max()) return "has too large a bfloat16 operand";
+    if (!IsHalf(operand.dtype)) continue;
+    if (operand.size > std::numeric_limits<int32_t>::max()) return "has too large an operand of 16 bits";
     operand.dtype = DType::kFloat32;
   }
   if (std::string refused = check(widened); !refused.empty()) return refused;
   const bool gemm = instruction.opcode == Opcode::kGemm;
-  if (gemm && instruction.operands[0].dtype == DType::kBfloat16) {
+  if (gemm && IsHalf(instruction.operands[0].dtype)) {
     // What the product leaves as it is would have to be read first.
     if (instruction.attr(10) == 1) return "accumulates in float32 only";
     const int64_t most = int64_t{instruction.attr(1)} * instruction.attr(2);
     if (instruction.attr(0) > 1 && instruction.operands[0].size != instruction.attr(0) * most)
-      return "out has gaps, which bfloat16 may not";
+      return "out has gaps, which only float32 may";
   }
   return {};
 }

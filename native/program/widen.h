@@ -1,5 +1,5 @@
-// bfloat16 operands of kernels that compute on float32: which kernels take them, and how the work is cut up
-// so that only a part of each operand exists as float32 at a time.
+// bfloat16 and float16 operands of kernels that compute on float32: which kernels take them, and how the work
+// is cut up so that only a part of each operand exists as float32 at a time.
 #pragma once
 
 #include <cstddef>
@@ -26,11 +26,11 @@ struct WidenPlan {
   Share share[kMostOperands] = {};
 };
 
-// Whether the instruction has bfloat16 operands and a kernel that does not read and write them itself, as map
-// and copies do.
+// Whether the instruction has operands of 16 bits and a kernel that does not read and write them itself, as
+// map and copies do.
 bool NeedsWidening(const Instruction& instruction);
 
-// The kernel's own rule, on float32 in place of bfloat16; refuses kernels that do not take it.
+// The kernel's own rule, on float32 in place of what has 16 bits; refuses kernels that do not take it.
 std::string CheckWidened(const Instruction& instruction, std::string (*check)(const Instruction&));
 
 // For instructions that CheckWidened accepts.

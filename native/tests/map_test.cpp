@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/bfloat16.h"
+#include "cpu/halves.h"
 #include "cpu/kernel.h"
 #include "program/micro.h"
 #include "tests/map_cases.h"
@@ -218,7 +218,8 @@ void FillRandomly(Buffer& buffer, std::mt19937& random) {
         buffer.as<uint8_t>()[i] = value & 1;
         break;
       case DType::kBfloat16:
-        buffer.as<uint16_t>()[i] = ToBfloat16(static_cast<float>(value) / 64);
+      case DType::kFloat16:
+        buffer.as<uint16_t>()[i] = ToHalf(buffer.dtype, static_cast<float>(value) / 64);
         break;
     }
   }

@@ -1,5 +1,5 @@
 // Elements of data sets: numbers, text and arrays in JavaScript's memory, in tuples and objects; and how they are stacked into batches.
-import { type DType, dtypeBytes, newArray } from '../dtype.ts';
+import { type DType, isDType, isHalf, newArray } from '../dtype.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { NumericArray } from '../ops/creation.ts';
 import { sameShape, showShape, sizeOf } from '../shape.ts';
@@ -34,8 +34,8 @@ export type Batched<T> = T extends number | boolean | NumericArray | NdArray | T
     ? string[]
     : { [K in keyof T]: BatchedPart<T[K]> };
 
-// JavaScript has no array whose bytes are bfloat16.
-const isHostDType = (dtype: string) => dtype in dtypeBytes && dtype !== 'bfloat16';
+// JavaScript has no array whose bytes are bfloat16 or float16.
+const isHostDType = (dtype: string) => isDType(dtype) && !isHalf(dtype);
 
 /** Is it an array as data sets hold them? */
 export function isNdArray(value: unknown): value is NdArray {

@@ -1,5 +1,5 @@
 // Samples: arrays in backend memory with how a batch of them is presented to a model: normalised, or as one-hot rows.
-import type { DType } from '../dtype.ts';
+import { type DType, isHalf } from '../dtype.ts';
 import { describe, NablaError } from '../errors.ts';
 import { cast } from '../ops/compare.ts';
 import { type TensorData, tensor } from '../ops/creation.ts';
@@ -41,7 +41,7 @@ export class Samples implements Disposable {
     }
     const given = source instanceof Tensor ? source : tensor(source);
     // Rows are gathered as float32, from which models take what they compute in.
-    this.tensor = given.dtype === 'bfloat16' ? cast(given, 'float32') : given;
+    this.tensor = isHalf(given.dtype) ? cast(given, 'float32') : given;
     this.options = options;
     if (this.tensor.rank === 0) {
       throw new NablaError('samples', 'a scalar holds no samples, got shape [], expected a batch dimension');

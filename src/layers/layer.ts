@@ -2,6 +2,7 @@
 import { stopRecording } from '../autodiff.ts';
 import { collectLoss, collectMetric } from '../collect.ts';
 import { getConstraint } from '../constraints.ts';
+import { isHalf } from '../dtype.ts';
 import { type DTypePolicy, resolvePolicy } from '../dtype-policies.ts';
 import { describe, NablaError } from '../errors.ts';
 import { getInitializer } from '../initializers/initializers.ts';
@@ -106,6 +107,11 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** @internal Whether inputs and outputs are converted to {@link Layer.computeDtype}: models leave that to their layers. */
   protected get converts(): boolean {
     return true;
+  }
+
+  /** @internal Does it, or a layer that it is made of, compute in this dtype? */
+  computesIn(dtype: DTypePolicy['computeDtype']): boolean {
+    return this.computeDtype === dtype || this.parts.some((part) => part.computesIn(dtype));
   }
 
   /** Computes as the layer that this one is a part of, unless it was told otherwise. */
@@ -267,7 +273,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** Calls the layer and hands masks on to what it gives. */
   private callMasked(given: readonly Tensor[], { training = false }: Partial<CallContext>): O {
     const inputs = this.converts ? given.map((x) => inDType(x, this.computeDtype)) : given;
-    const compute = this.converts && this.computeDtype === 'bfloat16' ? this.computeDtype : undefined;
+    const compute = this.converts && isHalf(this.computeDtype) ? this.computeDtype : undefined;
     const made = computeIn(compute, () => this.callAll(inputs, { training }));
     const output = compute === undefined ? made : this.converted(made);
     const outputs = partsOf<Tensor>(output, isTensor);

@@ -17,8 +17,8 @@ export interface LayerOptions {
   /** What the outputs of a batch add to the loss, divided by the batch size. Default: nothing. */
   activityRegularizer?: RegularizerLike;
   /**
-   * What the layer computes in and gives: `'float32'`, or `'mixed_bfloat16'` with weights in float32. A model whose layers are mixed ends best
-   * with a layer in float32. Default: what {@link setDtypePolicy} set.
+   * What the layer computes in and gives: `'float32'`, or `'mixed_bfloat16'` or `'mixed_float16'` with weights in float32. A model whose layers
+   * are mixed ends best with a layer in float32. Default: what {@link setDtypePolicy} set.
    */
   dtype?: DTypePolicyLike;
 }

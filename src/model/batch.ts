@@ -1,5 +1,6 @@
 // Batches: the rows of samples, labels and weights that a step gathers from their tables, as tensors of its program.
 import type { Samples } from '../data/samples.ts';
+import { isHalf } from '../dtype.ts';
 import type { Bound } from '../engine.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits, type Graph, Value } from '../program/graph.ts';
@@ -94,5 +95,5 @@ export function batchDType(samples: Samples, wanted: 'float32' | undefined): 'fl
   if (samples.dtype === 'bool') {
     throw new NablaError('fit', `bool data are not supported, got ${samples}; use cast(x, 'float32')`);
   }
-  return wanted ?? (samples.dtype === 'bfloat16' ? 'float32' : samples.dtype);
+  return wanted ?? (isHalf(samples.dtype) ? 'float32' : samples.dtype);
 }

@@ -1,11 +1,13 @@
 // Parameter groups: the weights that one optimizer changes, with its state, its count of steps and its learning rates in backend memory.
 import type { Bound, Engine, Storage } from '../engine.ts';
 import { ComposedOptimizer } from '../optimizers/composed.ts';
+import { LossScaleOptimizer, type LossScaleState } from '../optimizers/loss-scale.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { FlatOptimizer } from '../optimizers/optimizers.ts';
 import { type Shape, sizeOf } from '../shape.ts';
 import type { Variable } from '../variable.ts';
 import { held, logRows, roomFor, roomOf } from './arena.ts';
+import type { LossScaling } from './scaling.ts';
 
 /** Where a weight's gradient and state lie in the flat ranges, in elements. */
 export interface Segment {
@@ -36,11 +38,16 @@ export interface OptimizerState {
   readonly step: number;
   /** What is kept for a weight, in one order always: states, gathered gradients, average. */
   readonly states: ReadonlyMap<Variable, readonly Float32Array[]>;
+  /** Where the loss scale stands, if losses are scaled. */
+  readonly lossScale?: LossScaleState;
 }
 
 /** The weights that an optimizer changes. They lie in arenas already; gradients and states are the group's own. */
 export class ParameterGroup {
+  /** What changes the weights: the inner optimizer, where losses are scaled. */
   readonly optimizer: Optimizer;
+  /** The scale of the losses, where they are scaled. */
+  readonly scaling: LossScaling | undefined;
   readonly segments: readonly Segment[];
   readonly stretches: readonly Stretch[];
   /** Elements of the gradients and of each state. */
@@ -60,15 +67,18 @@ export class ParameterGroup {
   private readonly rateTables: Storage[] = [];
   private rate = Number.NaN;
 
-  /** `counter`: where steps are counted, if not in memory of its own. */
+  /** `counter`: where steps are counted, if not in memory of its own. `scaling`: that of a loss-scale optimizer. */
   constructor(
     engine: Engine,
-    optimizer: Optimizer,
+    given: Optimizer,
     variables: readonly Variable<'float32'>[],
     counter?: Bound,
+    scaling?: LossScaling,
   ) {
+    const optimizer = given instanceof LossScaleOptimizer ? given.innerOptimizer : given;
     this.engine = engine;
     this.optimizer = optimizer;
+    this.scaling = scaling;
     ({ segments: this.segments, stretches: this.stretches, size: this.size } = layOut(variables, optimizer));
     const { size, segments } = this;
     const make = (label: string) => held(engine, size * 4, label);
@@ -97,10 +107,13 @@ export class ParameterGroup {
     return this.gradientRanges[use];
   }
 
-  /** float32: the learning rate; with a schedule `[logRows]`, that of each step by its row of the log, for each time it is applied. */
+  /**
+   * float32: the learning rate; with a schedule `[logRows]`, that of each step by its row of the log, for each time it is applied, or with
+   * scaled losses one after the other.
+   */
   rates(use: number): Storage {
     const { schedule } = this.optimizer;
-    const at = schedule === undefined ? 0 : use;
+    const at = schedule === undefined || this.scaling !== undefined ? 0 : use;
     this.rateTables[at] ??= held(this.engine, schedule === undefined ? 16 : logRows * 4, 'scalars');
     return this.rateTables[at];
   }
@@ -111,6 +124,14 @@ export class ParameterGroup {
     const { schedule, learningRate } = optimizer;
     if (schedule !== undefined) {
       const taken = this.step;
+      if (this.scaling !== undefined) {
+        // Steps that are passed over take none of them.
+        const rates = Float32Array.from({ length: steps * uses }, (_, i) => schedule.at(taken + i));
+        engine.backend.write(this.rates(0).handle, 0, rates);
+        this.scaling.writeBase(taken);
+        optimizer.learningRate = rates.at(-1)!;
+        return;
+      }
       for (let use = 0; use < uses; use++) {
         const rates = Float32Array.from({ length: steps }, (_, i) => schedule.at(taken + i * uses + use));
         engine.backend.write(this.rates(use).handle, 0, rates);
@@ -121,6 +142,12 @@ export class ParameterGroup {
     if (Object.is(learningRate, this.rate)) return;
     this.rate = learningRate;
     engine.backend.write(this.rates(0).handle, 0, Float32Array.of(learningRate));
+  }
+
+  /** How many steps the table of learning rates is enough for, where each applies the group so often. */
+  mostSteps(uses: number): number {
+    const shared = this.scaling !== undefined && this.optimizer.schedule !== undefined;
+    return shared ? Math.floor(logRows / uses) : logRows;
   }
 
   /** Steps taken. */
@@ -161,12 +188,14 @@ export class ParameterGroup {
       );
       states.set(segment.variable, copies);
     }
-    return { step: this.step, states };
+    const lossScale = this.scaling?.read();
+    return { step: this.step, states, ...(lossScale && { lossScale }) };
   }
 
   /** Puts a state in place, of those weights that it tells of. */
-  writeState({ step, states }: OptimizerState): void {
+  writeState({ step, states, lossScale }: OptimizerState): void {
     const { backend } = this.engine;
+    if (lossScale !== undefined) this.scaling?.write(lossScale);
     backend.write(this.counter.storage.handle, this.counter.byteOffset, Int32Array.of(step));
     for (const segment of this.segments) {
       const values = states.get(segment.variable);

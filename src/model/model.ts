@@ -5,6 +5,7 @@ import type { Samples } from '../data/samples.ts';
 import { engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
 import { type Nested, nest } from '../nested.ts';
+import { LossScaleOptimizer, lossScale } from '../optimizers/loss-scale.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { getOptimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
 import { checkOptions } from '../options.ts';
@@ -39,6 +40,10 @@ export interface CompileOptions {
   lossWeights?: readonly number[] | Readonly<Record<string, number>>;
   /** What is reported beside the loss. Of several outputs an array of one entry for each (a metric or an array), or a record by name. */
   metrics?: Metrics;
+  /**
+   * Whether the optimizer of a model with layers in `'mixed_float16'` is wrapped in `optimizers.lossScale`, unless it is already. Default true.
+   */
+  autoScaleLoss?: boolean;
   /** The same with samples counted by their weights (fit's and evaluate's `sampleWeight` and `classWeight`). */
   weightedMetrics?: Metrics;
 }
@@ -96,6 +101,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   /** Sets how the model is trained. Call it again to start over with a new optimizer. */
   compile(options: CompileOptions): void {
     const { optimizer = 'rmsprop', loss, lossWeights, metrics, weightedMetrics } = options ?? {};
+    const { autoScaleLoss = true } = options ?? {};
     const where = `${this.name}.compile`;
     checkOptions('model', 'compile', options, where);
     if (loss === undefined && this.trainStep === undefined)
@@ -103,7 +109,9 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     if (this.#trainer?.isBusy)
       throw new NablaError(where, 'the model is being trained or evaluated; await that call first');
     const given = { loss, lossWeights, metrics, weightedMetrics };
-    const compiled = { optimizer: getOptimizer(where, optimizer), options: given };
+    const own = getOptimizer(where, optimizer);
+    const scales = autoScaleLoss && this.computesIn('float16') && !(own instanceof LossScaleOptimizer);
+    const compiled = { optimizer: scales ? lossScale(own) : own, options: given };
     const outputs = this.outputSlots;
     const heads = outputs && headsOf(where, outputs, compiled.options);
     this.#trainer?.dispose();

@@ -1,4 +1,5 @@
 // Networks: what every model is before it is compiled: layers in its fields, inputs and outputs by place and name, shapes and weights.
+import type { DTypePolicy } from '../dtype-policies.ts';
 import { describe, NablaError } from '../errors.ts';
 import { type CallContext, Layer } from '../layers/layer.ts';
 import type { SymbolicTensor } from '../layers/symbolic.ts';
@@ -86,6 +87,10 @@ export abstract class Network<O extends Nested<Tensor> = Tensor> extends Layer<O
   override get weights(): readonly Variable<'float32'>[] {
     const inLayers = this.layers.flatMap(({ weights }) => weights);
     return [...new Set([...super.weights, ...variablesIn(this), ...inLayers])];
+  }
+
+  override computesIn(dtype: DTypePolicy['computeDtype']): boolean {
+    return super.computesIn(dtype) || this.layers.some((layer) => layer.computesIn(dtype));
   }
 
   override get trainableWeights(): readonly Variable<'float32'>[] {

@@ -1,6 +1,6 @@
 // Prediction: the forward pass as a program over rows that are bound directly, without order or cursor.
 import type { Samples } from '../data/samples.ts';
-import { type DType, dtypeBytes } from '../dtype.ts';
+import { type DType, dtypeBytes, isHalf } from '../dtype.ts';
 import { type Engine, Executable, type Storage } from '../engine.ts';
 import { add, mul } from '../ops/arithmetic.ts';
 import { cast } from '../ops/compare.ts';
@@ -133,9 +133,7 @@ function predictProgram(
       return presented(new Tensor(rows.shape, rows.dtype, { kind: 'traced', graph, value: rows }), samples);
     });
     // Half floats are what models compute in, not what they give.
-    return call(inputs, false).map((output) =>
-      output.dtype === 'bfloat16' ? cast(output, 'float32') : output,
-    );
+    return call(inputs, false).map((output) => (isHalf(output.dtype) ? cast(output, 'float32') : output));
   });
   for (const output of outputs) graph.outputs.push(valueOf(graph, output, 'predict'));
   return {

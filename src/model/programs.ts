@@ -1,5 +1,4 @@
 // The model's step: one training or evaluation step, traced from its layers, losses and metrics, or from its own trainStep, into one program.
-import { gradientOf } from '../autodiff.ts';
 import { collect } from '../collect.ts';
 import { type Engine, Executable } from '../engine.ts';
 import { advanceRandom } from '../jit.ts';
@@ -13,6 +12,7 @@ import type { ParameterGroup } from './group.ts';
 import type { Head } from './heads.ts';
 import { type LogEntry, LogWriter } from './log.ts';
 import { lossOf, weightPenalties } from './losses.ts';
+import { scaledGradientOf } from './scaling.ts';
 import { applyGradients } from './update.ts';
 
 /** What a program is made for. */
@@ -44,10 +44,11 @@ export function stepProgram(engine: Engine, spec: StepSpec, group?: ParameterGro
       computed = forward();
     } else {
       const variables = group.segments.map(({ variable }) => variable);
-      const { result, gradients } = gradientOf(() => {
+      const body = () => {
         const result = forward();
         return { loss: result.loss, result };
-      }, variables);
+      };
+      const { result, gradients } = scaledGradientOf(group.scaling, body, variables);
       computed = result;
       applyGradients(graph, spec.memory, group, gradients);
     }
@@ -62,7 +63,9 @@ export function stepProgram(engine: Engine, spec: StepSpec, group?: ParameterGro
     for (const [name, value] of computed.metrics) log.value(name, value);
     log.write();
     if (group !== undefined) advanceRandom(graph);
-    advanceCounters(graph, spec.memory, group === undefined ? counterIndex.cursor : counterIndex.step);
+    // Where losses are scaled, the update counts the steps that are taken.
+    const counts = group !== undefined && group.scaling === undefined;
+    advanceCounters(graph, spec.memory, counts ? counterIndex.step : counterIndex.cursor);
   });
   const uses = new Map(group === undefined ? [] : [[group, 1]]);
   return { executable: new Executable(engine, graph), entries: log.entries, uses };

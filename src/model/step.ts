@@ -1,5 +1,4 @@
 // A step of one's own: what a model's trainStep and testStep are given to compute losses, change weights and report.
-import { gradientOf } from '../autodiff.ts';
 import { collect, collectedLosses } from '../collect.ts';
 import type { Samples } from '../data/samples.ts';
 import type { DType } from '../dtype.ts';
@@ -21,6 +20,7 @@ import { type BatchTensors, batchDType } from './batch.ts';
 import type { Head } from './heads.ts';
 import type { LogWriter } from './log.ts';
 import { lossOf, weightPenalties } from './losses.ts';
+import { type LossScaling, scaledGradientOf } from './scaling.ts';
 import { inOrder, type Slots } from './slots.ts';
 import type { StepData } from './step-data.ts';
 
@@ -71,6 +71,8 @@ export interface StepContext {
   readonly log: LogWriter | undefined;
   /** Changes weights by their gradients. */
   readonly update: (optimizer: Optimizer, gradients: ReadonlyMap<Variable<'float32'>, Tensor>) => void;
+  /** How an optimizer's losses are scaled, if they are. */
+  readonly scaling: (optimizer: Optimizer) => LossScaling | undefined;
 }
 
 /**
@@ -131,20 +133,31 @@ export class Step {
     return inOrder(where, 'predictions', predictions, outputs.names);
   }
 
-  /** The value of a function that gives a scalar, and its gradients by weights, in the order of `of`'s. */
-  gradients(loss: () => Tensor, of: Trained = this.#context.model): LossAndGradients {
-    const { where, log } = this.#context;
+  /**
+   * The value of a function that gives a scalar, and its gradients by weights, in the order of `of`'s. Where `optimizer`, the compiled one unless
+   * given, scales losses (`optimizers.lossScale`), the gradients are computed of the scaled loss, and are scaled back already.
+   */
+  gradients(
+    loss: () => Tensor,
+    of: Trained = this.#context.model,
+    optimizer: Optimizer = this.#context.optimizer,
+  ): LossAndGradients {
+    const { where, log, scaling } = this.#context;
     // The first time there are no weights yet.
     if (log === undefined) collect(loss);
     const variables = this.#variables(of);
     // The backward pass may call layers again; what they add then does not count.
     const { result } = collect(() =>
-      gradientOf(() => {
-        const { result, metrics } = collect(loss);
-        if (!(result instanceof Tensor))
-          throw new NablaError(where, `the loss is none, got ${describe(result)}, expected a scalar`);
-        return { loss: result, result: { loss: result, metrics } };
-      }, variables),
+      scaledGradientOf(
+        scaling(optimizer),
+        () => {
+          const { result, metrics } = collect(loss);
+          if (!(result instanceof Tensor))
+            throw new NablaError(where, `the loss is none, got ${describe(result)}, expected a scalar`);
+          return { loss: result, result: { loss: result, metrics } };
+        },
+        variables,
+      ),
     );
     this.report(Object.fromEntries(result.result.metrics));
     return { loss: result.result.loss, gradients: result.gradients };
@@ -176,7 +189,7 @@ export class Step {
   /** Changes weights so that a scalar gets smaller: {@link Step.gradients} and {@link Step.applyGradients}. Gives the scalar. */
   minimize(loss: () => Tensor, options: UpdateOptions = {}): Tensor {
     const { of = this.#context.model } = options;
-    const computed = this.gradients(loss, of);
+    const computed = this.gradients(loss, of, options.optimizer);
     this.applyGradients(computed.gradients, { ...options, of });
     return computed.loss;
   }

@@ -3,7 +3,6 @@ import { collect } from '../collect.ts';
 import type { Nested } from '../nested.ts';
 import type { Tensor } from '../tensor.ts';
 import type { BatchTensors } from './batch.ts';
-import type { LogWriter } from './log.ts';
 import type { Model } from './model.ts';
 import { labelSlots, type ModelData, slotsOf, type Taken } from './slots.ts';
 import { batchOf, Step, type StepContext, tryStep } from './step.ts';
@@ -62,14 +61,17 @@ export function runOwnStep(
   data: StepData,
   batch: BatchTensors,
   size: number,
-  log?: LogWriter,
-  update: StepContext['update'] = () => {},
+  run: Partial<Pick<StepContext, 'log' | 'update' | 'scaling'>> = {},
 ): void {
   const where = `${model.name}.${train ? 'trainStep' : 'testStep'}`;
   const { optimizer } = model.compiled(where);
   const { y, weights } = batch;
   const [heads, outputs] = [model.heads(where), model.outputSlots];
-  const context = { where, model, heads, outputs, y, weights, size, training: train, optimizer, log, update };
+  const { log, update = () => {}, scaling = () => undefined } = run;
+  const context = {
+    ...{ where, model, heads, outputs, y, weights, size, training: train },
+    ...{ optimizer, log, update, scaling },
+  };
   const step = new Step(context);
   const x = { slots: data.slots.x, tensors: batch.x };
   const seen = batchOf(where, x, { slots: data.slots.y, tensors: y }, size);

@@ -5,6 +5,7 @@ import { NablaError } from '../errors.ts';
 import { isStreaming } from '../metrics/metric.ts';
 import type { Nested } from '../nested.ts';
 import { drawFrom } from '../ops/random.ts';
+import { LossScaleOptimizer } from '../optimizers/loss-scale.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import type { SavedOptimizer } from '../saving/progress.ts';
 import type { Tensor } from '../tensor.ts';
@@ -18,6 +19,7 @@ import type { Logs } from './history.ts';
 import { type LogEntry, RunningMean, type Slice } from './log.ts';
 import { type Compiled, checkCount, type Model } from './model.ts';
 import { customProgram, type StepProgram, type StepSpec, stepProgram } from './programs.ts';
+import { LossScaling } from './scaling.ts';
 import { ascending, checkHome, type Order, type StepData } from './step-data.ts';
 import { runOwnStep } from './take.ts';
 import { applyGradients, countStep } from './update.ts';
@@ -37,6 +39,7 @@ export class Trainer {
   readonly memory: TrainingMemory;
   /** The optimizers that were used, with their weights. */
   readonly groups = new Map<Optimizer, ParameterGroup>();
+  private readonly scalings = new Map<Optimizer, LossScaling>();
   /** Is given an optimizer that is used for the first time, to put a saved state in place. */
   onFirstUse: ((optimizer: Optimizer, group: ParameterGroup) => void) | undefined;
   /** Saved states of optimizers that were not used yet. */
@@ -90,10 +93,18 @@ export class Trainer {
   optimizerState(): ReadonlyMap<Optimizer, OptimizerState> {
     const all = new Map(this.inherited);
     for (const [optimizer, group] of this.groups) {
-      const { step, states } = group.readState();
-      all.set(optimizer, { step, states: new Map([...(all.get(optimizer)?.states ?? []), ...states]) });
+      const { states, ...rest } = group.readState();
+      all.set(optimizer, { ...rest, states: new Map([...(all.get(optimizer)?.states ?? []), ...states]) });
     }
     return all;
+  }
+
+  /** The scale of an optimizer's losses, where they are scaled, made when it is first used. */
+  private scalingOf(optimizer: Optimizer): LossScaling | undefined {
+    if (!(optimizer instanceof LossScaleOptimizer)) return undefined;
+    const known = this.scalings.get(optimizer) ?? new LossScaling(this.engine, optimizer);
+    this.scalings.set(optimizer, known);
+    return known;
   }
 
   /** An optimizer's weights and state, made when it is first used. */
@@ -120,7 +131,7 @@ export class Trainer {
     // Of the model's own optimizer steps are counted with the batches.
     const counter = { storage: this.memory.counters, byteOffset: counterIndex.step * 4 };
     const own = optimizer === this.compiled.optimizer ? counter : undefined;
-    const group = new ParameterGroup(this.engine, optimizer, variables, own);
+    const group = new ParameterGroup(this.engine, optimizer, variables, own, this.scalingOf(optimizer));
     const state = this.inherited.get(optimizer);
     if (state !== undefined) group.writeState(state);
     else this.onFirstUse?.(optimizer, group);
@@ -182,10 +193,11 @@ export class Trainer {
     const program = this.program(train, data, order.batchSize, order.count);
     const inputs = this.inputsOf(data, order, 0);
     this.writeCounters(from, 0);
+    const most = Math.min(logRows, ...[...program.uses].map(([group, uses]) => group.mostSteps(uses)));
     let done = 0;
     let perSlice = 4;
     while (done < steps && !signal?.aborted) {
-      const wanted = Math.min(perSlice, steps - done, logRows);
+      const wanted = Math.min(perSlice, steps - done, most);
       for (const [group, uses] of program.uses) group.writeRates(wanted, uses);
       const began = performance.now();
       const run = program.executable.start(inputs, [], wanted);
@@ -324,14 +336,16 @@ export class Trainer {
   private customProgram(train: boolean, source: BatchSpec, data: StepData): StepProgram {
     return customProgram(this.engine, source, (graph, batch, log) => {
       const uses = new Map<ParameterGroup, number>();
-      runOwnStep(this.model, train, data, batch, source.batchSize, log, (optimizer, gradients) => {
+      const update = (optimizer: Optimizer, gradients: ReadonlyMap<Variable<'float32'>, Tensor>) => {
         const group = this.groupOf(optimizer, [...gradients.keys()]);
         const use = uses.get(group) ?? 0;
         uses.set(group, use + 1);
         const ordered = group.segments.map(({ variable }) => gradients.get(variable)!);
         applyGradients(graph, this.memory, group, ordered, use);
         countStep(graph, group);
-      });
+      };
+      const scaling = (optimizer: Optimizer) => this.scalingOf(optimizer);
+      runOwnStep(this.model, train, data, batch, source.batchSize, { log, update, scaling });
       return uses;
     });
   }
@@ -371,6 +385,7 @@ export class Trainer {
     for (const { executable } of this.programs.values()) executable.unload();
     this.programs.clear();
     for (const group of this.groups.values()) group.dispose();
+    for (const scaling of this.scalings.values()) scaling.dispose();
     this.memory.dispose();
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Storage } from '../engine.ts';
 import { add, div, floorDiv, maximum, minimum, mod, mul, sub } from '../ops/arithmetic.ts';
-import { equal, where } from '../ops/compare.ts';
+import { cast, equal, logicalAnd, where } from '../ops/compare.ts';
 import { fill } from '../ops/creation.ts';
 import { norm, sumSquares } from '../ops/reduce.ts';
 import { sqrt } from '../ops/unary.ts';
@@ -12,11 +12,11 @@ import { FlatOptimizer } from '../optimizers/optimizers.ts';
 import { contiguousCopy } from '../program/compile.ts';
 import { floatBits, type Graph, Value } from '../program/graph.ts';
 import { gatherModes } from '../program/kernels.ts';
-import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { named, valueOf } from '../trace.ts';
 import { counterIndex, logRows, type TrainingMemory } from './arena.ts';
 import type { ParameterGroup } from './group.ts';
+import { external, store } from './outside.ts';
 
 /** What is known of a step when the weights are to be changed. */
 interface Step {
@@ -30,10 +30,12 @@ interface Step {
   readonly updates: Tensor;
   /** Whether this step changes the weights; undefined: each does. */
   readonly changes: Tensor | undefined;
+  /** Whether its gradients are finite, and what follows from them is kept; undefined: it is, whatever they are. */
+  readonly finite: Tensor | undefined;
 }
 
 /** Where gradients are gathered, and whether this step is the first since an update. */
-interface Gathering extends Pick<Step, 'graph' | 'group' | 'gradients'> {
+interface Gathering extends Pick<Step, 'graph' | 'group' | 'gradients' | 'finite'> {
   readonly begins: Tensor;
 }
 
@@ -45,21 +47,24 @@ export function applyGradients(
   gradients: readonly Tensor[],
   use = 0,
 ): void {
-  const { optimizer, segments, size } = group;
+  const { optimizer, segments, size, scaling } = group;
   if (size === 0) return;
   const { clipping, gradientAccumulationSteps: every, averaging } = optimizer;
   const gathers = every > 1;
   const flat = group.gradients(use);
+  // Infinite ones would not show once they are limited.
+  const clipsLater = gathers || scaling !== undefined;
   segments.forEach(({ variable, offset }, i) => {
-    const given = gathers ? gradients[i]! : clipOne(gradients[i]!, clipping);
+    const given = clipsLater ? gradients[i]! : clipOne(gradients[i]!, clipping);
     const place = { storage: flat, byteOffset: offset * 4 };
     placeGradient(graph, place, valueOf(graph, given, variable.name), variable.name);
   });
   const counter = graph.external(group.counter, [], 'int32');
   const taken = new Tensor([], 'int32', { kind: 'traced', graph, value: counter });
   const clipsEach = clipping.norm !== undefined || clipping.value !== undefined;
-  if (gathers)
-    gather({ graph, group, gradients: flat, begins: equal(mod(taken, every), 0) }, every, clipping);
+  const finite = scaling?.isFinite(external(graph, flat, [size]));
+  if (gathers) gather({ graph, group, gradients: flat, finite, begins: equal(mod(taken, every), 0) }, every);
+  else if (clipsLater) clipEach(graph, group, flat, flat, 1);
   // What was gathered is divided where it is multiplied anyway, in the update.
   const sums = gathers && !clipsEach;
   const step: Step = {
@@ -68,7 +73,8 @@ export function applyGradients(
     gradients: sums ? group.accumulated! : flat,
     rate: learningRate(graph, memory, group, use),
     updates: gathers ? floorDiv(taken, every) : taken,
-    changes: gathers ? equal(mod(add(taken, 1), every), 0) : undefined,
+    changes: both(gathers ? equal(mod(add(taken, 1), every), 0) : undefined, finite),
+    finite,
   };
   const scale = globalScale(external(graph, step.gradients, [size]), clipping, sums ? every : 1);
   if (optimizer instanceof FlatOptimizer) updateFlat(step, optimizer, scale);
@@ -76,12 +82,29 @@ export function applyGradients(
   if (averaging !== undefined) average(step, averaging);
   for (const { variable } of segments) {
     const { name, constraint } = variable;
-    if (constraint !== undefined) named(name, () => variable.assign(constraint(variable)));
+    if (constraint === undefined) continue;
+    named(name, () => variable.assign(keptWhere(finite, constraint(variable), variable)));
   }
+  if (scaling === undefined || finite === undefined) return;
+  const counted = add(taken, cast(finite, 'int32'));
+  const { storage, byteOffset } = group.counter;
+  store(graph, storage, counted, optimizer.name, byteOffset / 4);
+  scaling.adjust(graph, finite);
 }
 
-/** Counts that a group was applied, where that is not counted with the batches. */
+/** Both of two conditions; undefined holds always. */
+function both(a: Tensor | undefined, b: Tensor | undefined): Tensor | undefined {
+  return a && b ? logicalAnd(a, b) : (a ?? b);
+}
+
+/** What is now where the condition holds, else what was. */
+function keptWhere(condition: Tensor | undefined, now: Tensor, then: Tensor): Tensor {
+  return condition === undefined ? now : where(condition, now, then);
+}
+
+/** Counts that a group was applied, where that is not counted with the batches, and not by what the gradients were. */
 export function countStep(graph: Graph, group: ParameterGroup): void {
+  if (group.scaling !== undefined) return;
   const counter = graph.external(group.counter, [1], 'int32');
   graph.addEffect({
     kernel: 'map',
@@ -96,29 +119,12 @@ export function countStep(graph: Graph, group: ParameterGroup): void {
   });
 }
 
-/** Memory as a tensor of the trace: ops on it read what is there when they run. */
-function external(graph: Graph, storage: object, shape: Shape, offset = 0): Tensor {
-  const value = graph.external({ storage, byteOffset: offset * 4 }, shape, 'float32');
-  return new Tensor(shape, 'float32', { kind: 'traced', graph, value });
-}
-
-/** Writes a tensor over memory, once all that was traced so far has read it. */
-function store(graph: Graph, storage: object, tensor: Tensor, where: string, offset = 0): void {
-  graph.addEffect({
-    kernel: 'copy',
-    outputs: [graph.external({ storage, byteOffset: offset * 4 }, tensor.shape, 'float32')],
-    inputs: [valueOf(graph, tensor, where)],
-    attributes: contiguousCopy(tensor.size),
-    where,
-  });
-}
-
 /** The step's learning rate: one number for all steps, or the log row's number in the table that a schedule filled. */
 function learningRate(graph: Graph, memory: TrainingMemory, group: ParameterGroup, use: number): Value {
   const { name, schedule } = group.optimizer;
   const place = { storage: group.rates(use), byteOffset: 0 };
   if (schedule === undefined) return graph.external(place, [1], 'float32');
-  const row = graph.external({ storage: memory.counters, byteOffset: counterIndex.logRow * 4 }, [1], 'int32');
+  const row = rateRow(graph, memory, group);
   const out = new Value([1], 'float32', { kind: 'node' });
   graph.add({
     kernel: 'gather',
@@ -128,6 +134,15 @@ function learningRate(graph: Graph, memory: TrainingMemory, group: ParameterGrou
     where: name,
   });
   return out;
+}
+
+/** Where the step's rate lies in the table: with the log's row, or so far behind the first as steps were counted since. */
+function rateRow(graph: Graph, memory: TrainingMemory, group: ParameterGroup): Value {
+  const { scaling, counter, optimizer } = group;
+  if (scaling === undefined)
+    return graph.external({ storage: memory.counters, byteOffset: counterIndex.logRow * 4 }, [1], 'int32');
+  const taken = external(graph, counter.storage, [1], counter.byteOffset / 4, 'int32');
+  return valueOf(graph, sub(taken, scaling.base(graph)), optimizer.name);
 }
 
 /** The learning rate of some weights, as a scalar. */
@@ -176,25 +191,36 @@ function globalScale(gradients: Tensor, { globalNorm }: Clipping, count: number)
  * Adds the gradients to those of the steps since the last update, in one pass; the first step after it begins anew. Limits of single gradients are those
  * of the mean, which then takes the gradients' place.
  */
-function gather({ graph, group, gradients, begins }: Gathering, every: number, clipping: Clipping): void {
+function gather({ graph, group, gradients, begins, finite }: Gathering, every: number): void {
   const kept = graph.external({ storage: group.accumulated!, byteOffset: 0 }, [group.size], 'float32');
   const given = graph.external({ storage: gradients, byteOffset: 0 }, [group.size], 'float32');
+  const counts = finite === undefined ? [] : [valueOf(graph, finite, 'gradients')];
+  // The registers of the inputs come before that of the constant.
+  const zero = 3 + counts.length;
   graph.addEffect({
     kernel: 'map',
     outputs: [kept],
-    inputs: [kept, given, valueOf(graph, begins, 'gradients')],
+    inputs: [kept, given, valueOf(graph, begins, 'gradients'), ...counts],
     attributes: [],
     micro: [
       { op: 'constant', args: [0] },
-      { op: 'select', args: [2, 3, 0] },
-      { op: 'add', args: [4, 1] },
+      { op: 'select', args: [2, zero, 0] },
+      { op: 'add', args: [zero + 1, 1] },
+      ...(finite === undefined ? [] : [{ op: 'select', args: [3, zero + 2, 0] } as const]),
     ],
     where: 'gradients',
   });
+  clipEach(graph, group, group.accumulated!, gradients, every);
+}
+
+/** Limits each gradient of a flat range that holds sums of so many, where the optimizer does, and writes them into another one. */
+function clipEach(graph: Graph, group: ParameterGroup, from: Storage, to: Storage, count: number): void {
+  const { clipping } = group.optimizer;
   if (clipping.norm === undefined && clipping.value === undefined) return;
   for (const { variable, offset } of group.segments) {
-    const mean = div(external(graph, group.accumulated!, variable.shape, offset), every);
-    store(graph, gradients, clipOne(mean, clipping), variable.name, offset);
+    const sum = external(graph, from, variable.shape, offset);
+    const mean = count === 1 ? sum : div(sum, count);
+    store(graph, to, clipOne(mean, clipping), variable.name, offset);
   }
 }
 
@@ -249,10 +275,11 @@ function updateComposed(step: Step, optimizer: ComposedOptimizer, clip: Tensor |
       learningRate,
       variable,
     });
-    const chosen = (now: Tensor, then: Tensor) => (changes === undefined ? now : where(changes, now, then));
-    const weight = chosen(result.weight, former);
+    const weight = keptWhere(changes, result.weight, former);
     // All is read before the first is written.
-    const kept = places.map((place) => chosen(result.states[place.name]!, formerStates[place.name]!));
+    const kept = places.map((place) =>
+      keptWhere(changes, result.states[place.name]!, formerStates[place.name]!),
+    );
     variable.assign(weight);
     places.forEach((place, i) => {
       store(graph, storage, kept[i]!, name, place.offset);
@@ -261,11 +288,13 @@ function updateComposed(step: Step, optimizer: ComposedOptimizer, clip: Tensor |
 }
 
 /** Moves the average toward the weights; the first time it is set to them. Puts it in their place when it is time to. */
-function average({ graph, group, updates }: Step, { momentum, overwriteFrequency }: Averaging): void {
+function average({ graph, group, updates, finite }: Step, { momentum, overwriteFrequency }: Averaging): void {
   const kept = group.average!;
-  const share = where(equal(updates, 0), 0, momentum);
+  const share = keptWhere(finite, where(equal(updates, 0), 0, momentum), fill([], 1));
   const due =
-    overwriteFrequency === undefined ? undefined : equal(mod(add(updates, 1), overwriteFrequency), 0);
+    overwriteFrequency === undefined
+      ? undefined
+      : both(equal(mod(add(updates, 1), overwriteFrequency), 0), finite);
   for (const { storage, start, offset, size } of group.stretches) {
     const weights = external(graph, storage, [size], start);
     const moved = add(mul(external(graph, kept, [size], offset), share), mul(weights, sub(1, share)));

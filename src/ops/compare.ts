@@ -156,8 +156,8 @@ export function where(condition: TensorLike, a: TensorLike, b: TensorLike): Tens
 }
 
 /**
- * The numbers in another dtype: to int32 toward zero, to uint8 the low 8 bits, to bool whether they are not 0, to bfloat16 to the nearest, halves
- * to even.
+ * The numbers in another dtype: to int32 toward zero, to uint8 the low 8 bits, to bool whether they are not 0, to bfloat16 and float16 to the
+ * nearest, halves to even.
  */
 export function cast<D extends DType>(x: Tensor, dtype: D): Tensor<D> {
   if (!isDType(dtype)) throw unknownName('cast', 'dtype', dtype, Object.keys(dtypeBytes));

@@ -3,15 +3,15 @@ import {
   type DataOf,
   type DType,
   dtypeBytes,
-  fromHalves,
   isDType,
   isFloating,
+  isHalf,
   newArray,
-  toHalves,
   toStored,
 } from '../dtype.ts';
 import { engine, Storage } from '../engine.ts';
 import { describe, NablaError, unknownName } from '../errors.ts';
+import { fromHalves, toHalves } from '../halves.ts';
 import { checkShape, type Shape, showShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { tracing } from '../trace.ts';
@@ -136,7 +136,7 @@ export function fill<D extends DType = 'float32'>(
   const type = (dtype ?? 'float32') as D;
   // The number as the dtype holds it.
   const held = newArray(type, 1).fill(type === 'bool' ? Number(value !== 0) : value);
-  const stored = (type === 'bfloat16' ? fromHalves(toHalves(held as Float32Array)) : held)[0]!;
+  const stored = (isHalf(type) ? fromHalves(toHalves(held as Float32Array, type), type) : held)[0]!;
   const builder = new MapBuilder('fill');
   builder.constant(stored, isFloating(type) ? 'float' : 'int');
   const made = builder.build(type, shape) as Tensor<D>;

@@ -1,6 +1,6 @@
 // Ops of neural networks: softmax, cross entropy, dropout.
 import { isRecording, record, recording } from '../autodiff.ts';
-import { isFloating } from '../dtype.ts';
+import { isFloating, isHalf } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { repeated } from '../replay.ts';
 import { Replayable } from '../replayable.ts';
@@ -83,7 +83,7 @@ export function logSoftmax(x: Tensor, axis = -1): Tensor {
 
 /** The numbers as float32, from which the logits can be found as from what they were. */
 export function exactly(x: Tensor): Tensor {
-  if (x.dtype !== 'bfloat16') return x;
+  if (!isHalf(x.dtype)) return x;
   const out = cast(x, 'float32');
   const logits = logitsOf.get(x);
   if (logits !== undefined) logitsOf.set(out, cast(logits, 'float32'));

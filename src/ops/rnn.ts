@@ -1,5 +1,6 @@
 // Recurrent sequences on the rnn kernel: simple, LSTM and GRU units over all time steps in one call, and their gradients.
 import { gradientThrough, record, recording, stopRecording } from '../autodiff.ts';
+import { isHalf } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { rnnKinds } from '../program/kernels.ts';
 import { type Shape, sameShape, showShape } from '../shape.ts';
@@ -98,7 +99,7 @@ function checkOperands(input: Tensor, recurrent: Tensor, options: RnnOptions): [
   const gates = rnnGates[kind];
   const units = recurrent.shape[0] ?? 0;
   const expect = (name: string, got: Tensor | undefined, dtype: string, ...shapes: Shape[]) => {
-    const fits = got?.dtype === dtype || (dtype === 'float32' && got?.dtype === 'bfloat16');
+    const fits = got?.dtype === dtype || (dtype === 'float32' && isHalf(got?.dtype));
     if (got === undefined || (fits && shapes.some((shape) => sameShape(got.shape, shape)))) return;
     throw new NablaError(
       where,

@@ -1,6 +1,6 @@
 // Ops that move numbers without computing: reshape, transpose, slice, concatenate, pad, tile and their like.
 import { record } from '../autodiff.ts';
-import { type DType, isFloating } from '../dtype.ts';
+import { type DType, isFloating, isHalf } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits, type MicroOp } from '../program/graph.ts';
 import {
@@ -228,8 +228,8 @@ function assemble(
 ): Tensor {
   const strides = stridesOf(shape);
   const first = parts[0]!.part.dtype;
-  const wider = first === 'bfloat16' && parts.some(({ part }) => part.dtype === 'float32');
-  const dtype: DType = wider ? 'float32' : first;
+  const mixed = isHalf(first) && parts.some(({ part }) => part.dtype !== first);
+  const dtype: DType = mixed ? 'float32' : first;
   const outputs = [{ shape, dtype }];
   const calls: KernelCall[] = [];
   if (value !== undefined) {

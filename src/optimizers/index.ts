@@ -2,6 +2,12 @@
 export { type AdafactorOptions, adafactor } from './adafactor.ts';
 export { ComposedOptimizer, type StateSpec, type UpdateContext, type Updated } from './composed.ts';
 export { type LambOptions, lamb } from './lamb.ts';
+export {
+  LossScaleOptimizer,
+  type LossScaleOptions,
+  type LossScaleState,
+  lossScale,
+} from './loss-scale.ts';
 export { type MuonOptions, muon } from './muon.ts';
 export {
   type Averaging,

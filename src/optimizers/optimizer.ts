@@ -101,8 +101,6 @@ export function weightFilter(
 export abstract class Optimizer {
   /** What errors and summaries call it. */
   readonly name: string;
-  /** The rate of the steps to come; with a schedule, that of the last steps. */
-  learningRate: number;
   /** Gives each step its rate. */
   readonly schedule: Schedule | undefined;
   /** How gradients are limited. */
@@ -116,6 +114,7 @@ export abstract class Optimizer {
   /** Is the weight kept from decaying? */
   protected readonly isExcluded: (weight: Variable) => boolean;
   private readonly multiplier: OptimizerOptions['learningRateMultiplier'];
+  private rate: number;
 
   /** `name` stands in errors; `defaultRate` is the learning rate where the options give none. */
   constructor(name: string, options: OptimizerOptions = {}, defaultRate = 0.001) {
@@ -125,8 +124,8 @@ export abstract class Optimizer {
     this.name = name;
     recorded('optimizers', name, [options], this);
     this.schedule = typeof given === 'object' && typeof given?.at === 'function' ? given : undefined;
-    this.learningRate = this.schedule === undefined ? (given as number) : this.schedule.at(0);
-    checked(name, 'learningRate', this.learningRate, 0, Number.MAX_VALUE);
+    this.rate = this.schedule === undefined ? (given as number) : this.schedule.at(0);
+    checked(name, 'learningRate', this.rate, 0, Number.MAX_VALUE);
     checked(name, 'weightDecay', weightDecay, 0, Number.MAX_VALUE);
     this.weightDecay = weightDecay;
     const clips = Object.entries({ clipnorm, clipvalue, globalClipnorm });
@@ -159,6 +158,15 @@ export abstract class Optimizer {
         `bad learningRateMultiplier, got ${describe(learningRateMultiplier)}, expected factors by name such as { embedding: 0.1 }, or a function`,
       );
     }
+  }
+
+  /** The rate of the steps to come; with a schedule, that of the last steps. */
+  get learningRate(): number {
+    return this.rate;
+  }
+
+  set learningRate(rate: number) {
+    this.rate = rate;
   }
 
   /** How many numbers of state it keeps for a weight. */

@@ -7,6 +7,7 @@ import type { Variable } from '../variable.ts';
 import { adafactor } from './adafactor.ts';
 import { ComposedOptimizer } from './composed.ts';
 import { lamb } from './lamb.ts';
+import { LossScaleOptimizer } from './loss-scale.ts';
 import { muon } from './muon.ts';
 import { checked, Optimizer, type OptimizerOptions } from './optimizer.ts';
 
@@ -270,7 +271,8 @@ export type OptimizerName = Spelled<keyof typeof factories> | 'AdamW' | 'SGD' | 
 export type OptimizerLike = OptimizerName | Optimizer;
 
 /** @internal Is it an optimizer that can update weights? */
-export function isOptimizer(value: unknown): value is FlatOptimizer | ComposedOptimizer {
+export function isOptimizer(value: unknown): value is FlatOptimizer | ComposedOptimizer | LossScaleOptimizer {
+  if (value instanceof LossScaleOptimizer) return isOptimizer(value.innerOptimizer);
   return value instanceof FlatOptimizer || value instanceof ComposedOptimizer;
 }
 

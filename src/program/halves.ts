@@ -1,9 +1,9 @@
-// bfloat16 in a program: kernels that take float32 only get it just before, and conversions go where kernels convert by themselves.
-import { dtypeBytes } from '../dtype.ts';
+// Floats of 16 bits in a program: kernels that take float32 only get it just before, and conversions go where kernels convert by themselves.
+import { dtypeBytes, isHalf } from '../dtype.ts';
 import { type Node, Value } from './graph.ts';
 import { gatherModes, type KernelName, kernels } from './kernels.ts';
 
-// Kernels that read and write both dtypes, as native/program/widen.cpp and the rules of map and copy say.
+// Kernels that read and write dtypes of 16 bits and float32, as native/program/widen.cpp and the rules of map and copy say.
 const takesBoth: ReadonlySet<KernelName> = new Set<KernelName>([
   'map',
   'copy',
@@ -80,7 +80,7 @@ class Settling {
     }
     const after: Node[] = [];
     const outputs = node.outputs.map((value) => {
-      if (value?.dtype !== 'bfloat16') return value;
+      if (!isHalf(value?.dtype) || value === undefined) return value;
       const exact = new Value(value.shape, 'float32', { kind: 'node' });
       after.push(convert(exact, value, node.where));
       return exact;
@@ -100,8 +100,8 @@ class Settling {
     const at = this.producers.get(root);
     const producer = at === undefined ? undefined : this.out[at];
     const alone = this.readers.get(root) === 1 && !this.kept.has(root);
-    // float32 that is read again much later is better kept as bfloat16.
-    const short = to.dtype === 'bfloat16' || this.kept.has(to) || this.readers.get(to) === 1;
+    // float32 that is read again much later is better kept in 16 bits.
+    const short = isHalf(to.dtype) || this.kept.has(to) || this.readers.get(to) === 1;
     const whole = byteOffset === 0 && root.size === from.size;
     if (producer === undefined || !alone || !short || !whole) return false;
     // Maps are merged with the conversion anyway.
@@ -122,11 +122,11 @@ class Settling {
       const source = origin.from.root().value.source.kind;
       const unchanged = source === 'node' || origin.effects === this.effects;
       const part = unchanged ? samePart(value, root, origin.from) : value;
-      // A weight is read as it is, rounded nowhere; what was computed in float32 is let go of once it is bfloat16.
+      // A weight is read as it is, rounded nowhere; what was computed in float32 is let go of once it has 16 bits.
       if (root.dtype === 'float32') return both || !unchanged ? part : this.exact(part, where);
-      if (unchanged && source !== 'node') return part;
+      if (unchanged && source !== 'node') return isHalf(part.dtype) && !both ? this.exact(part, where) : part;
     }
-    return value.dtype === 'bfloat16' && !both ? this.exact(value, where) : value;
+    return isHalf(value.dtype) && !both ? this.exact(value, where) : value;
   }
 
   /** A float32 twin of the value, for the next kernel only. */
@@ -151,7 +151,7 @@ function convert(from: Value, to: Value, where: string): Node {
 }
 
 /**
- * The nodes with bfloat16 only where kernels take it. Sums of conversions that a kernel makes by itself go away with their rounding: a program
+ * The nodes with 16 bits only where kernels take them. Sums of conversions that a kernel makes by itself go away with their rounding: a program
  * may be more exact than its ops one by one, never less.
  */
 export function settleHalves(
@@ -159,8 +159,8 @@ export function settleHalves(
   kept: ReadonlySet<Value>,
   readers: ReadonlyMap<Value, number>,
 ): readonly Node[] {
-  const isHalf = (value: Value | undefined) => value?.dtype === 'bfloat16';
-  if (!nodes.some(({ inputs, outputs }) => inputs.some(isHalf) || outputs.some(isHalf))) return nodes;
+  const has = (values: readonly (Value | undefined)[]) => values.some((value) => isHalf(value?.dtype));
+  if (!nodes.some(({ inputs, outputs }) => has(inputs) || has(outputs))) return nodes;
   const settling = new Settling(kept, readers);
   for (const node of nodes) settling.take(node);
   return settling.out;

@@ -5,6 +5,7 @@ import type { FitPosition } from '../model/history.ts';
 import type { CompileOptions, Model } from '../model/model.ts';
 import type { AnySavable } from '../model/savable.ts';
 import type { Nested } from '../nested.ts';
+import type { LossScaleState } from '../optimizers/loss-scale.ts';
 import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { buildFrom, type SavedWeight, sourceOf } from './building.ts';
@@ -115,9 +116,11 @@ export function restoreInto(
   }
   const states = savedStates(where, file);
   const saved = optimizers.map((json, i) => {
-    const { own, step, learningRate } = isFields(json) ? json : {};
-    if (typeof own === 'boolean' && isCount(step) && typeof learningRate === 'number' && learningRate >= 0)
-      return { own, step: step as number, learningRate, states: states[i] ?? new Map() };
+    const { own, step, learningRate, lossScale } = isFields(json) ? json : {};
+    const scale = lossScale === undefined ? {} : { lossScale: lossScale as unknown as LossScaleState };
+    const good = typeof own === 'boolean' && isCount(step) && isLossScale(lossScale);
+    if (good && typeof learningRate === 'number' && learningRate >= 0)
+      return { own, step: step as number, learningRate, ...scale, states: states[i] ?? new Map() };
     throw new NablaError(
       where,
       `bad state of an optimizer, got ${JSON.stringify(json)}; the file is altered`,
@@ -130,6 +133,11 @@ export function restoreInto(
 
 function isCount(json: Json | undefined): boolean {
   return Number.isSafeInteger(json) && (json as number) >= 0;
+}
+
+function isLossScale(json: Json | undefined): boolean {
+  if (json === undefined) return true;
+  return isFields(json) && typeof json.scale === 'number' && json.scale >= 0 && isCount(json.steps);
 }
 
 function isPosition(json: Json | undefined): boolean {

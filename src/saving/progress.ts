@@ -3,6 +3,7 @@ import { NablaError } from '../errors.ts';
 import type { ParameterGroup } from '../model/group.ts';
 import type { AnySavable } from '../model/savable.ts';
 import type { Trainer } from '../model/trainer.ts';
+import type { LossScaleState } from '../optimizers/loss-scale.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import type { Variable } from '../variable.ts';
 import { weightNames } from './building.ts';
@@ -14,6 +15,8 @@ export interface SavedOptimizer {
   /** Steps taken. */
   readonly step: number;
   readonly learningRate: number;
+  /** Where its loss scale stands, if it scales losses. */
+  readonly lossScale?: LossScaleState;
   /** What it keeps for each weight, in its order. */
   readonly states: ReadonlyMap<string, readonly Float32Array[]>;
 }
@@ -25,10 +28,11 @@ export type TrainingState = readonly SavedOptimizer[];
 export function captureTraining(model: AnySavable, trainer: Trainer): TrainingState {
   const names: ReadonlyMap<Variable, string> = weightNames(model);
   const { optimizer: own } = model.compiled('save');
-  const used = [...trainer.optimizerState()].map(([optimizer, { step, states }]) => ({
+  const used = [...trainer.optimizerState()].map(([optimizer, { step, states, lossScale }]) => ({
     own: optimizer === own,
     step,
     learningRate: optimizer.learningRate,
+    ...(lossScale && { lossScale }),
     states: new Map([...states].map(([variable, values]) => [names.get(variable)!, values])),
   }));
   return [...used, ...trainer.awaited];
@@ -54,7 +58,7 @@ function writeState(
   model: AnySavable,
   optimizer: Optimizer,
   group: ParameterGroup,
-  { step, learningRate, states }: SavedOptimizer,
+  { step, learningRate, states, lossScale }: SavedOptimizer,
 ): void {
   const names: ReadonlyMap<Variable, string> = weightNames(model);
   const byWeight = new Map<Variable, readonly Float32Array[]>();
@@ -72,6 +76,6 @@ function writeState(
     }
     byWeight.set(variable, given);
   }
-  group.writeState({ step, states: byWeight });
+  group.writeState({ step, states: byWeight, ...(lossScale && { lossScale }) });
   if (optimizer.schedule === undefined) optimizer.learningRate = learningRate;
 }

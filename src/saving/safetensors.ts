@@ -1,5 +1,6 @@
 // The safetensors format: tensors by name in one file, after a JSON header; written, and read with every length checked first.
 import { NablaError } from '../errors.ts';
+import { fromHalves } from '../halves.ts';
 import {
   elementBytes,
   type Header,
@@ -165,12 +166,10 @@ export function toFloat32(where: string, { dtype, data }: SafetensorsTensor): Fl
       return new Float32Array(bytes.buffer);
     case 'F64':
       return Float32Array.from(new Float64Array(bytes.buffer));
-    case 'BF16': {
-      const wide = Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16);
-      return new Float32Array(wide.buffer);
-    }
+    case 'BF16':
+      return fromHalves(new Uint16Array(bytes.buffer), 'bfloat16');
     case 'F16':
-      return Float32Array.from(new Uint16Array(bytes.buffer), fromHalf);
+      return fromHalves(new Uint16Array(bytes.buffer), 'float16');
     case 'I32':
       return Float32Array.from(new Int32Array(bytes.buffer));
     case 'U8':
@@ -182,13 +181,4 @@ export function toFloat32(where: string, { dtype, data }: SafetensorsTensor): Fl
         `cannot make float32 of it, got ${dtype}, expected F32, F64, F16, BF16, I32, U8 or BOOL`,
       );
   }
-}
-
-/** The number that sixteen bits of IEEE 754 half precision mean. */
-function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

@@ -13,9 +13,8 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
-#include "cpu/bfloat16.h"
-#include "cpu/kernels/bfloat16-inl.h"
 #include "cpu/kernels/copy-plan.h"
+#include "cpu/kernels/halves-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nabla {
@@ -39,18 +38,23 @@ HWY_INLINE T Saturate(float x) {
   return x < kAbove ? static_cast<T>(x) : std::numeric_limits<T>::max();
 }
 
-// Stands for a bfloat16, as bool does for a byte that becomes 0 or 1.
-struct Bfloat16 {
-  uint16_t bits;
-};
+// How vectors of a dtype of 16 bits are converted; void for others.
+template <class T>
+using LanesOf = std::conditional_t<std::is_same_v<T, Bfloat16>, Bfloat16Lanes,
+                                   std::conditional_t<std::is_same_v<T, Float16>, Float16Lanes, void>>;
+template <class T>
+constexpr bool kIsHalf = !std::is_void_v<LanesOf<T>>;
 
-// Conversions, by what is stored: float, int32_t, uint8_t, bool, Bfloat16.
+// Conversions, by what is stored: float, int32_t, uint8_t, bool (a byte that becomes 0 or 1), Bfloat16,
+// Float16.
 template <class Out, class In>
 HWY_INLINE auto Convert(In x) {
-  if constexpr (std::is_same_v<In, Bfloat16>) {
-    return Convert<Out>(FromBfloat16(x.bits));
-  } else if constexpr (std::is_same_v<Out, Bfloat16>) {
-    return Bfloat16{ToBfloat16(static_cast<float>(x))};
+  if constexpr (kIsHalf<In>) {
+    return Convert<Out>(ToFloat(x));
+  } else if constexpr (kIsHalf<Out>) {
+    Out rounded;
+    Round(static_cast<float>(x), rounded);
+    return rounded;
   } else if constexpr (std::is_same_v<Out, bool>) {
     return static_cast<uint8_t>(x != 0);
   } else if constexpr (std::is_same_v<In, float> && std::is_integral_v<Out>) {
@@ -82,11 +86,11 @@ struct Converted {
   static HWY_INLINE Out Apply(In x) { return Convert<OutType>(x); }
   static void Line(Out* HWY_RESTRICT out, const In* HWY_RESTRICT in, int64_t count) {
     int64_t i = 0;
-    if constexpr (std::is_same_v<In, Bfloat16> && std::is_same_v<OutType, float>) {
-      WidenBfloat16(reinterpret_cast<const uint16_t*>(in), static_cast<size_t>(count), out);
+    if constexpr (kIsHalf<In> && std::is_same_v<OutType, float>) {
+      WidenAs<LanesOf<In>>(reinterpret_cast<const uint16_t*>(in), static_cast<size_t>(count), out);
       return;
-    } else if constexpr (std::is_same_v<In, float> && std::is_same_v<OutType, Bfloat16>) {
-      NarrowToBfloat16(in, static_cast<size_t>(count), reinterpret_cast<uint16_t*>(out));
+    } else if constexpr (std::is_same_v<In, float> && kIsHalf<OutType>) {
+      NarrowAs<LanesOf<OutType>>(in, static_cast<size_t>(count), reinterpret_cast<uint16_t*>(out));
       return;
     } else if constexpr (std::is_same_v<OutType, float>) {
       const hn::ScalableTag<float> d;
@@ -193,6 +197,8 @@ void CopyFrom(const Call& call) {
       return CopyAs<bool, In>(call);
     case DType::kBfloat16:
       return CopyAs<Bfloat16, In>(call);
+    case DType::kFloat16:
+      return CopyAs<Float16, In>(call);
   }
 }
 
@@ -201,10 +207,11 @@ void CopyFrom(const Call& call) {
 void RunCopy(const Call& call) {
   const DType in = call.operand(1).dtype;
   if (in == call.operand(0).dtype) {
-    if (in == DType::kBfloat16) return CopyAll<Same<uint16_t>>(call);
+    if (IsHalf(in)) return CopyAll<Same<uint16_t>>(call);
     return SizeOf(in) == 4 ? CopyAll<Same<uint32_t>>(call) : CopyAll<Same<uint8_t>>(call);
   }
   if (in == DType::kBfloat16) return CopyFrom<Bfloat16>(call);
+  if (in == DType::kFloat16) return CopyFrom<Float16>(call);
   if (in == DType::kFloat32) return CopyFrom<float>(call);
   if (in == DType::kInt32) return CopyFrom<int32_t>(call);
   CopyFrom<uint8_t>(call);

@@ -1,5 +1,5 @@
-// Brings the inputs of a map that cannot be read where they lie into block registers: 8-bit, bfloat16 and
-// broadcast ones.
+// Brings the inputs of a map that cannot be read where they lie into block registers: those of 8 and 16 bits
+// and broadcast ones.
 #if defined(NABLA_MAP_SPREAD_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef NABLA_MAP_SPREAD_H
 #undef NABLA_MAP_SPREAD_H
@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpu/kernels/bfloat16-inl.h"
+#include "cpu/kernels/halves-inl.h"
 #include "cpu/kernels/map-plan.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -48,8 +48,8 @@ inline void Narrow(const int32_t* from, size_t count, uint8_t* to) {
 
 // Elements that are narrower than a register, from element `at` on.
 inline void Widen(const Operand& input, int64_t at, size_t count, int32_t* to) {
-  if (input.dtype == DType::kBfloat16) {
-    WidenBfloat16(input.as<uint16_t>() + at, count, reinterpret_cast<float*>(to));
+  if (IsHalf(input.dtype)) {
+    WidenHalves(input.dtype, input.as<uint16_t>() + at, count, reinterpret_cast<float*>(to));
   } else {
     Widen(input.as<uint8_t>() + at, count, to);
   }
@@ -57,8 +57,8 @@ inline void Widen(const Operand& input, int64_t at, size_t count, int32_t* to) {
 
 // The same way back.
 inline void Narrow(const int32_t* from, size_t count, const Operand& out, int64_t at) {
-  if (out.dtype == DType::kBfloat16) {
-    NarrowToBfloat16(reinterpret_cast<const float*>(from), count, out.as<uint16_t>() + at);
+  if (IsHalf(out.dtype)) {
+    NarrowToHalves(out.dtype, reinterpret_cast<const float*>(from), count, out.as<uint16_t>() + at);
   } else {
     Narrow(from, count, out.as<uint8_t>() + at);
   }
@@ -67,7 +67,12 @@ inline void Narrow(const int32_t* from, size_t count, const Operand& out, int64_
 // One number, as a register's 32 bits.
 HWY_INLINE int32_t LoadOne(const Operand& input, int64_t at) {
   if (SizeOf(input.dtype) == 1) return input.as<uint8_t>()[at];
-  if (input.dtype == DType::kBfloat16) return static_cast<int32_t>(uint32_t{input.as<uint16_t>()[at]} << 16);
+  if (IsHalf(input.dtype)) {
+    const float value = FromHalf(input.dtype, input.as<uint16_t>()[at]);
+    int32_t word;
+    std::memcpy(&word, &value, sizeof word);
+    return word;
+  }
   return input.as<int32_t>()[at];
 }
 

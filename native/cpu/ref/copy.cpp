@@ -3,7 +3,7 @@
 #include <cstring>
 #include <limits>
 
-#include "cpu/bfloat16.h"
+#include "cpu/halves.h"
 #include "cpu/kernel.h"
 
 namespace nabla::ref {
@@ -19,7 +19,8 @@ double Load(const Operand& operand, int64_t i) {
     case DType::kBool:
       return operand.as<uint8_t>()[i];
     case DType::kBfloat16:
-      return FromBfloat16(operand.as<uint16_t>()[i]);
+    case DType::kFloat16:
+      return FromHalf(operand.dtype, operand.as<uint16_t>()[i]);
   }
   return 0;
 }
@@ -48,7 +49,8 @@ void Store(const Operand& operand, int64_t i, double value, bool fromFloat) {
       operand.as<uint8_t>()[i] = value != 0;
       break;
     case DType::kBfloat16:
-      operand.as<uint16_t>()[i] = ToBfloat16(static_cast<float>(value));
+    case DType::kFloat16:
+      operand.as<uint16_t>()[i] = ToHalf(operand.dtype, static_cast<float>(value));
       break;
   }
 }

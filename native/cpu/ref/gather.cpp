@@ -16,7 +16,8 @@ double Number(const Operand& operand, int64_t i) {
     case DType::kUint8:
     case DType::kBool:
       return operand.as<uint8_t>()[i];
-    case DType::kBfloat16:  // rows of it are only copied
+    case DType::kBfloat16:  // rows of these are only copied
+    case DType::kFloat16:
       break;
   }
   return 0;

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "cpu/bfloat16.h"
+#include "cpu/halves.h"
 #include "cpu/kernel.h"
 #include "program/micro.h"
 
@@ -214,7 +214,7 @@ int64_t BroadcastIndex(const Operand& out, const Operand& input, int64_t element
 
 Lane Load(const Operand& input, int64_t at) {
   if (SizeOf(input.dtype) == 1) return Lane{input.as<uint8_t>()[at]};
-  if (input.dtype == DType::kBfloat16) return Lane{uint32_t{input.as<uint16_t>()[at]} << 16};
+  if (IsHalf(input.dtype)) return FromFloat(FromHalf(input.dtype, input.as<uint16_t>()[at]));
   return Lane{input.as<uint32_t>()[at]};
 }
 
@@ -259,8 +259,8 @@ void RunMap(const Call& call) {
     const Lane result = registers[inputs + micros - 1];
     if (SizeOf(out.dtype) == 1) {
       out.as<uint8_t>()[e] = static_cast<uint8_t>(result.bits);
-    } else if (out.dtype == DType::kBfloat16) {
-      out.as<uint16_t>()[e] = ToBfloat16(result.f());
+    } else if (IsHalf(out.dtype)) {
+      out.as<uint16_t>()[e] = ToHalf(out.dtype, result.f());
     } else {
       out.as<uint32_t>()[e] = result.bits;
     }

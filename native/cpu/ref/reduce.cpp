@@ -98,7 +98,8 @@ void RunReduce(const Call& call) {
     case DType::kUint8:
     case DType::kBool:
       return Reduce<uint8_t>(call);
-    case DType::kBfloat16:  // comes as float32 (widen.h)
+    case DType::kBfloat16:  // come as float32 (widen.h)
+    case DType::kFloat16:
       break;
   }
 }

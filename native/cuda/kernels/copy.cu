@@ -37,6 +37,7 @@ __device__ __forceinline__ void Convert(const CopyParams& p, const int64_t (&at)
       break;
     // Refused as the program is loaded.
     case DType::kBfloat16:
+    case DType::kFloat16:
       break;
   }
 }
