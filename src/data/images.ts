@@ -248,7 +248,7 @@ class Collected {
 const readAhead = new Uint8Array(1 << 16);
 
 /** A file's bytes, which hold until the next file is read. Small files cost less than by `readFileSync`, which asks for the size and takes memory first. */
-function bytesOf(path: string): Uint8Array {
+export function bytesOf(path: string): Uint8Array {
   const file = openSync(path, 'r');
   try {
     let count = 0;
