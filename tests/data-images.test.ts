@@ -265,6 +265,97 @@ describe('imageFolder', () => {
     rmSync(folder, { recursive: true });
   });
 
+  it('batches what workers stacked as it batches images one by one', async () => {
+    const modes = [{}, { labelMode: 'categorical' }, { labelMode: null }, { scale: 0.5, shift: 1 }] as const;
+    for (const mode of modes) {
+      const of = (workers: number) =>
+        data.imageFolder(root, { ...(mode as { labelMode: null }), seed: 3, workers });
+      const [here, there] = [await of(0), await of(1)];
+      for (const [size, dropRemainder] of [
+        [1, false],
+        [3, false],
+        [7, true],
+        [33, false],
+        [70, true],
+      ] as const) {
+        for (const times of [1, 4]) {
+          const batches = (set: data.Dataset<data.NdArray>) =>
+            (times === 1 ? set : set.repeat(times)).batch(size, { dropRemainder }).toArray();
+          assert.deepEqual(await batches(there), await batches(here), `${JSON.stringify(mode)} by ${size}`);
+        }
+      }
+    }
+    // More files than one task has.
+    const many = mkdtempSync(join(tmpdir(), 'nabla-images-'));
+    mkdirSync(join(many, 'a'));
+    for (let i = 0; i < 150; i++) {
+      const spec = { width: 1, height: 2, colour: 0, samples: [i, 255 - i] };
+      writeFileSync(join(many, 'a', `${String(i).padStart(3, '0')}.png`), encodePng(spec));
+    }
+    const gray = { colorMode: 'grayscale', shuffle: false } as const;
+    const here = await data.imageFolder(many, { ...gray, workers: 0 });
+    const there = await data.imageFolder(many, { ...gray, workers: 2 });
+    for (const size of [32, 50, 64, 65, 128, 200]) {
+      const expected = await here.batch(size).toArray();
+      assert.deepEqual(await there.batch(size).toArray(), expected, `150 files by ${size}`);
+    }
+    rmSync(many, { recursive: true });
+  });
+
+  it('refuses batches of images that differ in size in the same words, with or without workers', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nabla-images-'));
+    mkdirSync(join(folder, 'a'));
+    for (let i = 0; i < 50; i++) {
+      const width = i < 45 ? 2 : 3;
+      const spec = { width, height: 1, colour: 0, samples: new Uint8Array(width) };
+      writeFileSync(join(folder, 'a', `${10 + i}.png`), encodePng(spec));
+    }
+    for (const [size, good] of [
+      [4, 11],
+      [40, 1],
+    ] as const)
+      for (const workers of [0, 1]) {
+        const pass = (await data.imageFolder(folder, { shuffle: false, workers })).batch(size).iterate();
+        for (let i = 0; i < good; i++) assert.equal((await pass.next()).done, false);
+        await assert.rejects(
+          pass.next(),
+          says(
+            'data.batch',
+            `element ${good * size} failed`,
+            'element 45 does not fit',
+            '(part 0)',
+            'paddedBatch',
+          ),
+        );
+        assert.equal((await pass.next()).done, true);
+      }
+    // Where a batch begins with the first that differs, nothing is wrong.
+    const sizes = (
+      await (await data.imageFolder(folder, { shuffle: false, workers: 1 })).batch(5).toArray()
+    ).map(([images]) => images.shape[2]);
+    assert.deepEqual(sizes, [2, 2, 2, 2, 2, 2, 2, 2, 2, 3]);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('gives the batches before a damaged file, then its error', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nabla-images-'));
+    mkdirSync(join(folder, 'a'));
+    const good = readFileSync(join(root, 'cat', '0.png'));
+    for (let i = 0; i < 40; i++) {
+      // Longer than what is read in one go, with bytes after its end that are ignored.
+      const long = Buffer.concat([good, Buffer.alloc(100_000)]);
+      const bytes = i === 37 ? good.subarray(0, 30) : i === 5 ? long : good;
+      writeFileSync(join(folder, 'a', `${10 + i}.png`), bytes);
+    }
+    for (const workers of [0, 1]) {
+      const pass = (await data.imageFolder(folder, { shuffle: false, workers })).batch(10).iterate();
+      for (let i = 0; i < 3; i++) assert.deepEqual((await pass.next()).value![0].shape, [10, 2, 2, 3]);
+      await assert.rejects(pass.next(), says('data.imageFolder', 'element 37 failed', '47.png', 'cut short'));
+      assert.equal((await pass.next()).done, true);
+    }
+    rmSync(folder, { recursive: true });
+  });
+
   it('refuses wrong options', async () => {
     const cases: [data.ImageFolderOptions, ...string[]][] = [
       [{ labelMode: bad('ints') }, "got 'ints'", "did you mean 'int'"],

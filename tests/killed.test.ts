@@ -11,7 +11,7 @@ import { readSaved } from '../src/saving/save.ts';
 import { twoBackends } from './support/fixtures.ts';
 
 const script = fileURLToPath(new URL('support/killed-training.ts', import.meta.url));
-const tries = { native: 20, wasm: 5 };
+const tries = 20;
 
 /** Runs the process; kills it so many milliseconds after it began to train, or lets it end. Was it killed? */
 async function train(backend: string, backup: string, result: string, killAfter?: number): Promise<boolean> {
@@ -33,7 +33,7 @@ describe('training that is killed', () => {
   for (const { name } of twoBackends) {
     const backend = name === 'native' ? 'native' : 'wasm';
 
-    it(`goes on to the same weights, killed ${tries[backend]} times at random, ${backend}`, async function () {
+    it(`goes on to the same weights, killed ${tries} times at random, ${backend}`, async function () {
       this.timeout(600_000);
       const folder = mkdtempSync(join(tmpdir(), 'nabla-killed-'));
       const [backup, expected, result] = ['backup', 'expected', 'result'].map((file) => join(folder, file));
@@ -42,7 +42,7 @@ describe('training that is killed', () => {
         assert.ok(!existsSync(backup!), 'a run to the end leaves no backup');
         const random = new Philox(17);
         const places = new Set<string>();
-        for (let kills = 0; kills < tries[backend]; ) {
+        for (let kills = 0; kills < tries; ) {
           const killed = await train(backend, backup!, result!, random.int(120));
           if (killed) kills++;
           else assert.deepEqual(readFileSync(result!), readFileSync(expected!));

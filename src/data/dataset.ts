@@ -85,6 +85,9 @@ function checkFunction(where: string, value: unknown): void {
   throw new NablaError(where, `got ${describe(value)}, expected a function of an element`);
 }
 
+/** How a source gives its elements stacked: the same batches as `batched(grouped(...))`. */
+export type OpenBatches = (batchSize: number, dropRemainder: boolean) => Open<unknown>;
+
 /** One pass over a data set, as `for await` and fit walk it. After an error or `return()` it is at its end. */
 export class DatasetIterator<T> implements AsyncIterableIterator<T, void, undefined> {
   private readonly pass: Pass;
@@ -141,11 +144,13 @@ export class Dataset<T> implements AsyncIterable<T> {
   readonly batched: boolean;
   /** @internal */
   readonly open: Open<T>;
+  private readonly openBatches: OpenBatches | undefined;
   private passes = 0;
 
-  /** @internal Made by the functions of `data`, and by operators. */
-  constructor(open: Open<T>, facts: DatasetFacts = {}) {
+  /** @internal Made by the functions of `data`, and by operators. A source that has its elements in batches anyway says so by `openBatches`. */
+  constructor(open: Open<T>, facts: DatasetFacts = {}, openBatches?: OpenBatches) {
     this.open = open;
+    this.openBatches = openBatches;
     this.size = facts.size;
     this.batched = facts.batched ?? false;
   }
@@ -219,8 +224,9 @@ export class Dataset<T> implements AsyncIterable<T> {
     checkInteger(where, 'batchSize', batchSize);
     const { dropRemainder = false } = options;
     const size = this.sized((n) => (dropRemainder ? Math.floor(n / batchSize) : Math.ceil(n / batchSize)));
-    const open = batched(grouped(this.open, batchSize, dropRemainder), padding);
-    return new Dataset<Batched<T>>(open, { size, batched: true });
+    const direct = padding === undefined ? this.openBatches?.(batchSize, dropRemainder) : undefined;
+    const open = direct ?? batched(grouped(this.open, batchSize, dropRemainder), padding);
+    return new Dataset(open as Open<Batched<T>>, { size, batched: true });
   }
 
   /** The elements of batches, one by one. */

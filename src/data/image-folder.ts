@@ -5,11 +5,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describe, NablaError, unknownName } from '../errors.ts';
 import { Philox } from '../random.ts';
-import { checkInteger, Dataset } from './dataset.ts';
-import { type NdArray, rowOf } from './element.ts';
+import { checkInteger, Dataset, type OpenBatches } from './dataset.ts';
+import { type NdArray, rowOf, stack } from './element.ts';
 import { decodeImage, type ImageAnswer, type ImageOptions, type ImageTask } from './images.ts';
 import { poolOf, throughPool } from './parallel.ts';
 import { elementError, type Flow, type Open, type Pass, salts, stageRandom } from './pass.ts';
+import { rebatched } from './rebatch.ts';
 import { inOrder } from './stages.ts';
 
 /** Options of {@link imageFolder}; the names are those of Keras's `image_dataset_from_directory`. */
@@ -43,8 +44,13 @@ export class ImageFolder<T> extends Dataset<T> {
   readonly files: readonly string[];
 
   /** @internal Made by `data.imageFolder`. */
-  constructor(open: Open<T>, classNames: readonly string[], files: readonly string[]) {
-    super(open, { size: files.length });
+  constructor(
+    open: Open<T>,
+    openBatches: OpenBatches | undefined,
+    classNames: readonly string[],
+    files: readonly string[],
+  ) {
+    super(open, { size: files.length }, openBatches);
     this.classNames = classNames;
     this.files = files;
   }
@@ -193,35 +199,60 @@ export async function imageFolder(
     const random = stageRandom(seed ?? pass.seed, pass.iteration, salts.files);
     return Array.from(random.permutation(files.length), (i) => files[i]!);
   };
-  const decode = decoder(options);
+  const { each, chunks } = decoder(options);
+  const element = (image: NdArray, file: Labelled) =>
+    labelMode === null ? image : [image, label(file.label)];
   const open = async function* (pass: Pass): Flow<unknown> {
     const order = ordered(pass);
     let index = 0;
-    for await (const image of decode(order, pass)) {
-      yield labelMode === null ? image : [image, label(order[index]!.label)];
-      index++;
-    }
+    for await (const image of each(order, pass)) yield element(image, order[index++]!);
   };
+  const openBatches: OpenBatches = (batchSize, dropRemainder) =>
+    async function* (pass) {
+      const order = ordered(pass);
+      // Tasks of whole batches, unless those are large.
+      const whole = batchSize * Math.max(1, Math.floor(filesATask / batchSize));
+      const images = chunks!(order, pass, batchSize <= 2 * filesATask ? whole : filesATask);
+      const whose = (image: NdArray, index: number) => element(image, order[index]!);
+      for await (const { first, rows } of rebatched(images, batchSize, dropRemainder, whose)) {
+        if (labelMode === null) yield rows;
+        else {
+          const labels = order.slice(first, first + rows.shape[0]!).map((file) => label(file.label));
+          yield [rows, stack(where, labels, first)];
+        }
+      }
+    };
   return new ImageFolder(
     open,
+    chunks && openBatches,
     classNames,
     files.map((file) => file.path),
   );
 }
 
-type Decode = (files: readonly Labelled[], pass: Pass) => Flow<NdArray>;
+/** Images one by one, and, where worker threads decode, in the arrays that they make of `perTask` files. */
+interface Decoder {
+  readonly each: (files: readonly Labelled[], pass: Pass) => Flow<NdArray>;
+  readonly chunks?: (files: readonly Labelled[], pass: Pass, perTask: number) => Flow<NdArray>;
+}
 
-function decoder(options: ImageFolderOptions): Decode {
+function decoder(options: ImageFolderOptions): Decoder {
   const { imageSize, colorMode, scale, shift, workers } = options;
   const presentation: ImageOptions = { imageSize, colorMode, scale, shift };
   const module = workers === 0 ? undefined : workerModule();
-  return module === undefined ? decodeHere(presentation) : decodeInWorkers(module, workers, presentation);
+  if (module === undefined) return { each: decodeHere(presentation) };
+  const chunks = decodeInWorkers(module, workers, presentation);
+  const each: Decoder['each'] = async function* (files, pass) {
+    for await (const images of chunks(files, pass, filesATask))
+      for (let i = 0; i < images.shape[0]!; i++) yield rowOf(images, i) as NdArray;
+  };
+  return { each, chunks };
 }
 
 const failure = (index: number, path: string, text: string) =>
   elementError(where, index, new Error(`${path}: ${text}`));
 
-function decodeHere(options: ImageOptions): Decode {
+function decodeHere(options: ImageOptions): Decoder['each'] {
   return async function* (files, pass) {
     const read = async ({ path }: Labelled, index: number) => {
       try {
@@ -237,21 +268,24 @@ function decodeHere(options: ImageOptions): Decode {
   };
 }
 
-function decodeInWorkers(module: string, workers: number | undefined, options: ImageOptions): Decode {
+function decodeInWorkers(
+  module: string,
+  workers: number | undefined,
+  options: ImageOptions,
+): NonNullable<Decoder['chunks']> {
   const pool = poolOf(where, module, 'decodeFiles', workers);
-  return async function* (files, pass) {
+  return async function* (files, pass, perTask) {
     const tasks = (async function* (): Flow<ImageTask> {
-      for (let from = 0; from < files.length; from += filesATask) {
-        yield { paths: files.slice(from, from + filesATask).map(({ path }) => path), options };
+      for (let from = 0; from < files.length; from += perTask) {
+        yield { paths: files.slice(from, from + perTask).map(({ path }) => path), options };
       }
     })();
     let index = 0;
     const answers = throughPool<ImageTask, ImageAnswer>(where, tasks, pool, pass, { chunkSize: 1, seed: 0 });
     for await (const { stacked, images, error } of answers) {
-      const count = stacked?.shape[0] ?? images.length;
-      for (let i = 0; i < count; i++)
-        yield stacked === undefined ? images[i]! : (rowOf(stacked, i) as NdArray);
-      index += count;
+      if (stacked !== undefined) yield stacked;
+      for (const { dtype, shape, data } of images) yield { dtype, shape: [1, ...shape], data };
+      index += stacked?.shape[0] ?? images.length;
       if (error !== undefined) throw failure(index, files[index]!.path, error);
     }
   };

@@ -1,8 +1,8 @@
 // Images out of their files, with the size and the channels that are asked for. Worker threads load this module.
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { NablaError } from '../errors.ts';
 import type { NdArray } from './element.ts';
-import { decodePng, isPng, type Pixels } from './png.ts';
+import { decodePng, endsPng, isPng, type Pixels } from './png.ts';
 
 /** How images are presented. */
 export interface ImageOptions {
@@ -104,23 +104,66 @@ export function resized(image: Pixels, height: number, width: number): Float32Ar
   return out;
 }
 
-function presented(decoded: Pixels, options: ImageOptions): NdArray {
-  const { imageSize, colorMode = 'rgb', scale, shift } = options;
+/** What an image is once it is presented: its shape, and how its numbers are written to their place. */
+interface Presented {
+  readonly dtype: 'uint8' | 'float32';
+  readonly shape: readonly [height: number, width: number, channels: number];
+  readonly write: (to: Uint8Array | Float32Array, at: number) => void;
+}
+
+/** Each byte times `scale` plus `shift`. */
+const scaledBytes = { scale: 1, shift: 0, values: Float32Array.from({ length: 256 }, (_, i) => i) };
+
+/** The table of those numbers; the last one is kept, as images come with the same options one after the other. */
+function tableFor(scale: number, shift: number): Float32Array {
+  if (scaledBytes.scale !== scale || scaledBytes.shift !== shift) {
+    scaledBytes.scale = scale;
+    scaledBytes.shift = shift;
+    scaledBytes.values = Float32Array.from({ length: 256 }, (_, i) => i * scale + shift);
+  }
+  return scaledBytes.values;
+}
+
+function presented(decoded: Pixels, options: ImageOptions): Presented {
+  const { imageSize, colorMode = 'rgb', scale = 1, shift = 0 } = options;
   const channels = channelsOf[colorMode];
   const image = withChannels(decoded, channels);
   const [height, width] = imageSize ?? [image.height, image.width];
-  const shape = [height, width, channels];
+  const shape = [height, width, channels] as const;
   const same = height === image.height && width === image.width;
   const values = same ? image.data : resized(image, height, width);
-  if (scale !== undefined || shift !== undefined) {
-    const [factor, added] = [scale ?? 1, shift ?? 0];
-    const data = new Float32Array(values.length);
-    for (let i = 0; i < data.length; i++) data[i] = values[i]! * factor + added;
-    return { dtype: 'float32', shape, data };
+  const { length } = values;
+  if (options.scale === undefined && options.shift === undefined) {
+    // Rounded: a typed array of bytes would cut off.
+    const bytes = values instanceof Uint8Array ? values : Uint8Array.from(values, Math.round);
+    return { dtype: 'uint8', shape, write: (to, at) => to.set(bytes, at) };
   }
-  if (values instanceof Uint8Array) return { dtype: 'uint8', shape, data: values };
-  // Rounded: a typed array of bytes would cut off.
-  return { dtype: 'uint8', shape, data: Uint8Array.from(values, Math.round) };
+  if (!(values instanceof Uint8Array)) {
+    const write = (to: Uint8Array | Float32Array, at: number) => {
+      for (let i = 0; i < length; i++) to[at + i] = values[i]! * scale + shift;
+    };
+    return { dtype: 'float32', shape, write };
+  }
+  const table = tableFor(scale, shift);
+  const write = (to: Uint8Array | Float32Array, at: number) => {
+    for (let i = 0; i < length; i++) to[at + i] = table[values[i]!]!;
+  };
+  return { dtype: 'float32', shape, write };
+}
+
+const numbersFor = (dtype: Presented['dtype'], size: number) =>
+  dtype === 'uint8' ? new Uint8Array(size) : new Float32Array(size);
+
+/** An image as an array of its own. */
+function asArray({ dtype, shape, write }: Presented): NdArray {
+  const data = numbersFor(dtype, shape[0] * shape[1] * shape[2]);
+  write(data, 0);
+  return { dtype, shape, data };
+}
+
+function decoded(bytes: Uint8Array, options: ImageOptions): Presented | Promise<Presented> {
+  if (isPng(bytes)) return presented(decodePng(bytes), options);
+  return decodeWithSharp(bytes).then((pixels) => presented(pixels, options));
 }
 
 /**
@@ -129,8 +172,8 @@ function presented(decoded: Pixels, options: ImageOptions): NdArray {
  * @throws {NablaError} when the file is damaged, or the package is missing.
  */
 export function decodeImage(bytes: Uint8Array, options: ImageOptions): NdArray | Promise<NdArray> {
-  if (isPng(bytes)) return presented(decodePng(bytes), options);
-  return decodeWithSharp(bytes).then((pixels) => presented(pixels, options));
+  const image = decoded(bytes, options);
+  return image instanceof Promise ? image.then(asArray) : asArray(image);
 }
 
 /** Files for one task of a worker thread. */
@@ -149,31 +192,87 @@ export interface ImageAnswer {
 /** Tells parallelMap's threads to hand results over instead of copying them: nothing here keeps an image that it has given. */
 export const givesAwayResults = true;
 
+// Numbers that are reserved for all images of a task once the first is known.
+const mostStacked = 1 << 25;
+
+/** Images as they come: in one array as long as they have one shape, which needs no copy; each by itself from the first that differs. */
+class Collected {
+  private readonly most: number;
+  private first: Presented | undefined;
+  private stacked: Uint8Array | Float32Array | undefined;
+  private count = 0;
+  private apart: NdArray[] | undefined;
+
+  constructor(most: number) {
+    this.most = most;
+  }
+
+  add(image: Presented): void {
+    const { shape, dtype } = image;
+    if (this.first === undefined) {
+      this.first = image;
+      // One huge picture is no reason to take memory for many.
+      if (this.most * this.size > mostStacked) this.apart = [];
+      else this.stacked = numbersFor(dtype, this.most * this.size);
+    }
+    if (this.apart === undefined && shape.every((n, i) => n === this.first!.shape[i])) {
+      image.write(this.stacked!, this.count++ * this.size);
+      return;
+    }
+    this.apart ??= Array.from({ length: this.count }, (_, i) => {
+      return { dtype, shape: this.first!.shape, data: this.rows(i, i + 1).slice() };
+    });
+    this.apart.push(asArray(image));
+  }
+
+  answer(): ImageAnswer {
+    if (this.apart !== undefined) return { images: this.apart };
+    if (this.first === undefined) return { images: [] };
+    const { dtype, shape } = this.first;
+    // Cut off after an error only.
+    const data = this.count === this.most ? this.stacked! : this.rows(0, this.count).slice();
+    return { images: [], stacked: { dtype, shape: [this.count, ...shape], data } };
+  }
+
+  private get size(): number {
+    const [height, width, channels] = this.first!.shape;
+    return height * width * channels;
+  }
+
+  private rows(from: number, to: number): Uint8Array | Float32Array {
+    return this.stacked!.subarray(from * this.size, to * this.size);
+  }
+}
+
+// Files of up to so many bytes are read into memory that is used again and again.
+const readAhead = new Uint8Array(1 << 16);
+
+/** A file's bytes, which hold until the next file is read. Small files cost less than by `readFileSync`, which asks for the size and takes memory first. */
+export function bytesOf(path: string): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    let count = 0;
+    while (count < readAhead.length) {
+      const more = readSync(file, readAhead, count, readAhead.length - count, null);
+      count += more;
+      if (more === 0 || endsPng(readAhead, count)) return readAhead.subarray(0, count);
+    }
+  } finally {
+    closeSync(file);
+  }
+  return readFileSync(path);
+}
+
 /** What worker threads run: reads and decodes files. */
 export async function decodeFiles({ paths, options }: ImageTask): Promise<ImageAnswer> {
-  const images: NdArray[] = [];
-  let failed: { error?: string } = {};
+  const collected = new Collected(paths.length);
   try {
     for (const path of paths) {
-      const image = decodeImage(readFileSync(path), options);
-      images.push(image instanceof Promise ? await image : image);
+      const image = decoded(bytesOf(path), options);
+      collected.add(image instanceof Promise ? await image : image);
     }
   } catch (error) {
-    failed = { error: error instanceof Error ? error.message : String(error) };
+    return { ...collected.answer(), error: error instanceof Error ? error.message : String(error) };
   }
-  const [first] = images;
-  const alike =
-    first !== undefined && images.every(({ shape }) => shape.every((n, i) => n === first.shape[i]));
-  if (!alike) return { images, ...failed };
-  const size = first.data.length;
-  const data =
-    first.dtype === 'uint8' ? new Uint8Array(size * images.length) : new Float32Array(size * images.length);
-  images.forEach((image, i) => {
-    data.set(image.data, i * size);
-  });
-  return {
-    images: [],
-    stacked: { dtype: first.dtype, shape: [images.length, ...first.shape], data },
-    ...failed,
-  };
+  return collected.answer();
 }

@@ -3,7 +3,7 @@
 import { NablaError } from '../errors.ts';
 import { nodeZlib } from '../platform/builtins.ts';
 
-/** Pixels as bytes, row by row, `channels` to a pixel: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. */
+/** Pixels as bytes, row by row, `channels` to a pixel: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. `data` may be part of a larger buffer. */
 export interface Pixels {
   readonly width: number;
   readonly height: number;
@@ -44,9 +44,25 @@ interface Header {
 
 const wrong = (text: string) => new NablaError('png', `${text}; the file is damaged`);
 
+/** The names of the parts that are read, as the numbers that stand for them in a file. */
+const kinds = { IHDR: 0x49484452, PLTE: 0x504c5445, tRNS: 0x74524e53, IDAT: 0x49444154, IEND: 0x49454e44 };
+
 /** Is it the beginning of a PNG file? */
 export function isPng(bytes: Uint8Array): boolean {
-  return signature.every((byte, i) => bytes[i] === byte);
+  for (let i = 0; i < signature.length; i++) if (bytes[i] !== signature[i]) return false;
+  return true;
+}
+
+/** Do the bytes up to `end` close with the part that ends every PNG file? Then there is nothing more to read. */
+export function endsPng(bytes: Uint8Array, end: number): boolean {
+  const at = end - 8;
+  return (
+    at >= 8 &&
+    bytes[at] === 0x49 &&
+    bytes[at + 1] === 0x45 &&
+    bytes[at + 2] === 0x4e &&
+    bytes[at + 3] === 0x44
+  );
 }
 
 /**
@@ -66,16 +82,17 @@ export function decodePng(bytes: Uint8Array): Pixels {
   for (let at = 8; ; ) {
     if (at + 12 > bytes.length) throw wrong(`cut short, got ${bytes.length} bytes without an end`);
     const length = view.getUint32(at);
-    const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    if (length > bytes.length - at - 12) throw wrong(`cut short in its part ${kind}`);
+    const kind = view.getUint32(at + 4);
+    const name = () => String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    if (length > bytes.length - at - 12) throw wrong(`cut short in its part ${name()}`);
+    if (header === undefined && kind !== kinds.IHDR) throw wrong(`begins with ${name()}, expected IHDR`);
+    if (kind === kinds.IEND) break;
     const body = bytes.subarray(at + 8, at + 8 + length);
     at += 12 + length;
-    if (header === undefined && kind !== 'IHDR') throw wrong(`begins with ${kind}, expected IHDR`);
-    if (kind === 'IHDR') header = readHeader(body);
-    else if (kind === 'PLTE') palette = body;
-    else if (kind === 'tRNS') transparency = body;
-    else if (kind === 'IDAT') packed.push(body);
-    else if (kind === 'IEND') break;
+    if (kind === kinds.IDAT) packed.push(body);
+    else if (kind === kinds.IHDR) header = readHeader(body);
+    else if (kind === kinds.PLTE) palette = body;
+    else if (kind === kinds.tRNS) transparency = body;
   }
   const found = header!;
   const raw = unpack(found, packed.length === 1 ? packed[0]! : Buffer.concat(packed));
@@ -86,14 +103,17 @@ export function decodePng(bytes: Uint8Array): Pixels {
 function readHeader(body: Uint8Array): Header {
   if (body.length !== 13) throw wrong(`a header of ${body.length} bytes, expected 13`);
   const view = new DataView(body.buffer, body.byteOffset, 13);
-  const [width, height] = [view.getUint32(0), view.getUint32(4)];
-  const [depth, colour, compression, filter, interlace] = body.subarray(8) as unknown as number[];
+  const width = view.getUint32(0);
+  const height = view.getUint32(4);
+  const [depth, colour] = [body[8]!, body[9]!];
+  const [compression, filter, interlace] = [body[10]!, body[11]!, body[12]!];
   if (width === 0 || height === 0 || width * height > mostPixels) {
     throw wrong(`${width} by ${height} pixels, expected 1 to 2^28`);
   }
-  const known = depthsOf[colour!]?.includes(depth!) && compression === 0 && filter === 0 && interlace! <= 1;
+  const known =
+    depthsOf[colour]?.includes(depth) === true && compression === 0 && filter === 0 && interlace <= 1;
   if (!known) throw wrong(`unknown form: depth ${depth}, colour ${colour}, interlace ${interlace}`);
-  return { width, height, depth: depth!, colour: colour!, interlaced: interlace === 1 };
+  return { width, height, depth, colour, interlaced: interlace === 1 };
 }
 
 /** Bytes of a row, without the one that names its filter. */
@@ -106,11 +126,14 @@ function passSize({ width, height }: Header, [x, y, dx, dy]: (typeof adam7)[numb
   return size[0] > 0 && size[1] > 0 ? [size[0], size[1]] : [0, 0];
 }
 
+/** Bytes of `height` rows of `width` pixels with those that name their filters. */
+const bytesOf = (width: number, height: number, header: Header) =>
+  width > 0 ? height * (1 + rowBytes(width, header)) : 0;
+
 function unpack(header: Header, packed: Uint8Array): Uint8Array {
-  const sizes = header.interlaced
-    ? adam7.map((pass) => passSize(header, pass))
-    : [[header.width, header.height]];
-  const expected = sizes.reduce((total, [w, h]) => total + (w! > 0 ? h! * (1 + rowBytes(w!, header)) : 0), 0);
+  const expected = header.interlaced
+    ? adam7.reduce((total, pass) => total + bytesOf(...passSize(header, pass), header), 0)
+    : bytesOf(header.width, header.height, header);
   let raw: Uint8Array;
   try {
     // Room for all of it at once: small pictures are unpacked in one go.
@@ -125,46 +148,51 @@ function unpack(header: Header, packed: Uint8Array): Uint8Array {
   return raw;
 }
 
-/** Undoes the filters of `height` rows that begin at `from`; gives the rows without their filter bytes. */
+/** Undoes the filters of `height` rows that begin at `from`, in place; gives the rows without their filter bytes, which moves each to the front. */
 function unfilter(raw: Uint8Array, from: number, width: number, height: number, header: Header): Uint8Array {
   const bytes = rowBytes(width, header);
   const step = Math.max(1, (samplesOf[header.colour]! * header.depth) >> 3);
-  const out = new Uint8Array(bytes * height);
   for (let y = 0; y < height; y++) {
+    const filter = raw[from + y * (bytes + 1)]!;
+    if (filter > 4) throw wrong(`row ${y} has filter ${filter}, expected 0 to 4`);
     const source = from + y * (bytes + 1) + 1;
-    const filter = raw[source - 1]!;
-    const row = y * bytes;
-    const above = row - bytes;
-    switch (filter) {
-      case 0:
-        out.set(raw.subarray(source, source + bytes), row);
-        break;
-      case 1:
-        for (let i = 0; i < bytes; i++)
-          out[row + i] = raw[source + i]! + (i >= step ? out[row + i - step]! : 0);
-        break;
-      case 2:
-        for (let i = 0; i < bytes; i++) out[row + i] = raw[source + i]! + (y > 0 ? out[above + i]! : 0);
-        break;
-      case 3:
-        for (let i = 0; i < bytes; i++) {
-          const left = i >= step ? out[row + i - step]! : 0;
-          out[row + i] = raw[source + i]! + ((left + (y > 0 ? out[above + i]! : 0)) >> 1);
-        }
-        break;
-      case 4:
-        for (let i = 0; i < bytes; i++) {
-          const left = i >= step ? out[row + i - step]! : 0;
-          const up = y > 0 ? out[above + i]! : 0;
-          const corner = i >= step && y > 0 ? out[above + i - step]! : 0;
-          out[row + i] = raw[source + i]! + paeth(left, up, corner);
-        }
-        break;
-      default:
-        throw wrong(`row ${y} has filter ${filter}, expected 0 to 4`);
+    unfilterRow(raw, source, from + y * bytes, bytes, step, y > 0 ? filter : firstRow[filter]!, y > 0);
+  }
+  return raw.subarray(from, from + bytes * height);
+}
+
+/** What filters come to in the first row, which has nothing above it. */
+const firstRow = [0, 1, 0, 3, 1];
+
+function unfilterRow(
+  raw: Uint8Array,
+  source: number,
+  row: number,
+  bytes: number,
+  step: number,
+  filter: number,
+  hasAbove: boolean,
+): void {
+  const above = row - bytes;
+  if (filter === 0) {
+    raw.copyWithin(row, source, source + bytes);
+  } else if (filter === 1) {
+    for (let i = 0; i < step; i++) raw[row + i] = raw[source + i]!;
+    for (let i = step; i < bytes; i++) raw[row + i] = raw[source + i]! + raw[row + i - step]!;
+  } else if (filter === 2) {
+    for (let i = 0; i < bytes; i++) raw[row + i] = raw[source + i]! + raw[above + i]!;
+  } else if (filter === 3) {
+    for (let i = 0; i < bytes; i++) {
+      const left = i >= step ? raw[row + i - step]! : 0;
+      raw[row + i] = raw[source + i]! + ((left + (hasAbove ? raw[above + i]! : 0)) >> 1);
+    }
+  } else {
+    for (let i = 0; i < bytes; i++) {
+      const left = i >= step ? raw[row + i - step]! : 0;
+      const corner = i >= step ? raw[above + i - step]! : 0;
+      raw[row + i] = raw[source + i]! + paeth(left, raw[above + i]!, corner);
     }
   }
-  return out;
 }
 
 /** The neighbour nearest to left + up - corner. */
