@@ -7,16 +7,10 @@
 #include <utility>
 
 #include "cuda/images.h"
+#include "cuda/widen.h"
 
 namespace nabla::cuda {
 namespace {
-
-using ScratchFn = size_t (*)(const Instruction&);
-constexpr ScratchFn kScratch[] = {
-#define NABLA_KERNEL(name, Name, operands, attributes) Scratch##Name,
-#include "program/kernels.def"
-#undef NABLA_KERNEL
-};
 
 // Whether the instruction may refuse its data.
 bool MayFault(const Instruction& instruction) {
@@ -213,15 +207,8 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
   std::string error = loaded->Decode(words, count);
   if (error.empty()) error = Enter();
   if (!error.empty()) return error;
-  for (const Instruction& instruction : program.code) {
-    for (const Operand& operand : instruction.operands) {
-      if (operand.present && operand.dtype == DType::kBfloat16)
-        return "dtype, got bfloat16, expected float32, int32, uint8 or bool: the kernels for GPUs know no "
-               "other; leave the dtype policy at float32, or take the CPU";
-    }
-  }
   for (Instruction& instruction : program.code) {
-    instruction.scratchBytes = kScratch[static_cast<size_t>(instruction.opcode)](instruction);
+    instruction.scratchBytes = ScratchOf(instruction, precision_);
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     loaded->mayFault = loaded->mayFault || MayFault(instruction);
     loaded->guarded.push_back(loaded->mayFault && WritesOutside(instruction));

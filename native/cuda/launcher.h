@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cuda/driver.h"
+#include "cuda/kernels/floats.h"
 #include "cuda/kernels/head.h"
 #include "program/program.h"
 
@@ -65,6 +66,11 @@ class Launcher {
     guarded_ = guarded;
     scratch_ = scratch;
   }
+  // Another instruction in its place, with scratch of its own.
+  void Substitute(const Instruction& instruction, std::byte* scratch) {
+    instruction_ = &instruction;
+    scratch_ = scratch;
+  }
 
   const Instruction& instruction() const { return *instruction_; }
   const Operand& operand(size_t i) const { return instruction_->operands[i]; }
@@ -72,6 +78,12 @@ class Launcher {
   template <class T>
   T* data(size_t i) const {
     return operand(i).present ? operand(i).as<T>() : nullptr;
+  }
+  // Of an operand that is float32 or bfloat16.
+  Floats floats(size_t i) const {
+    const Operand& of = operand(i);
+    if (!of.present) return {};
+    return {of.data, of.dtype == DType::kBfloat16 ? 1 : 0, 0};
   }
   int32_t attr(size_t i) const { return instruction_->attr(i); }
   float attrFloat(size_t i) const { return instruction_->attrFloat(i); }

@@ -79,7 +79,7 @@ void LaunchAttention(Launcher& launcher) {
 }
 
 size_t ScratchAttentionGrad(const Instruction& instruction) {
-  return static_cast<size_t>(instruction.operands[7].bytes());
+  return static_cast<size_t>(instruction.operands[7].size) * sizeof(float);
 }
 
 void LaunchAttentionGrad(Launcher& launcher) {

@@ -173,7 +173,8 @@ void LaunchConvInputGrad(Launcher& launcher) { LaunchPass(launcher, true); }
 
 size_t ScratchConvFilterGrad(const Instruction& instruction) {
   const FilterPlan plan(conv::ReadShape(instruction));
-  return plan.splits == 1 ? 0 : static_cast<size_t>(plan.splits * instruction.operands[0].bytes());
+  return plan.splits == 1 ? 0
+                          : static_cast<size_t>(plan.splits * instruction.operands[0].size) * sizeof(float);
 }
 
 void LaunchConvFilterGrad(Launcher& launcher) {

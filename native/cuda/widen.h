@@ -1,0 +1,24 @@
+// Instructions with bfloat16 operands: kernels that read and write them, and a way around float32 for the
+// others.
+#pragma once
+
+#include <cstddef>
+
+#include "cuda/launcher.h"
+
+namespace nabla::cuda {
+
+// Scratch of the instruction on the device, in bytes.
+size_t ScratchOf(const Instruction& instruction, Precision precision);
+
+// Starts the kernels of the launcher's instruction.
+void LaunchInstruction(Launcher& launcher);
+
+// Starts a conversion of contiguous numbers: bfloat16 to float32, and back.
+void LaunchWiden(Launcher& launcher, float* to, const void* from, int64_t size);
+void LaunchNarrow(Launcher& launcher, void* to, const float* from, int64_t size);
+
+// What each piece of scratch begins at a multiple of.
+constexpr size_t ScratchAligned(int64_t bytes) { return (static_cast<size_t>(bytes) + 255) / 256 * 256; }
+
+}  // namespace nabla::cuda
