@@ -13,8 +13,10 @@ import {
 import { valueAndGrad } from '../src/autodiff.ts';
 import { fromHalves, toHalves } from '../src/dtype.ts';
 import { type Engine, useEngine } from '../src/engine.ts';
+import { jit } from '../src/jit.ts';
 import * as ops from '../src/ops/index.ts';
 import { scope } from '../src/tensor.ts';
+import { Variable } from '../src/variable.ts';
 import { fastest, on } from './support/backends.ts';
 import type { Case } from './support/case.ts';
 import { casesByOp, outputsOf } from './support/cases.ts';
@@ -144,6 +146,113 @@ describe('bfloat16 on the CUDA backend, emulated', function () {
     const smooth = tests.filter(({ gradient }) => gradient);
     if (smooth.length === 0) continue;
     it(`differentiates ${op}`, () => compareAll(smooth, engines.get('float32')!, gradients, 2));
+  }
+
+  /** Whole numbers, whose products and sums float32 holds exactly. */
+  const whole = (random: ReturnType<typeof generator>, size: number, most = 8) =>
+    Float32Array.from({ length: size }, () => random.int(2 * most + 1) - most);
+
+  it('multiplies matrices of bfloat16 exactly, by every kernel and at every edge', () => {
+    const random = generator('halves');
+    // Small and large tiles, with and without edges, lines at multiples of 16 bytes or not, sums in parts, nothing to add up.
+    for (const [m, n, k] of [
+      [1, 1, 1],
+      [70, 35, 19],
+      [136, 264, 40],
+      [256, 256, 96],
+      [64, 72, 200],
+      [33, 16, 784],
+      [16, 8, 392],
+      [5, 3, 0],
+    ] as const) {
+      for (const [transposeA, transposeB] of [
+        [false, false],
+        [true, false],
+        [false, true],
+        [true, true],
+      ] as const) {
+        const shapeA: [number, number] = transposeA ? [k, m] : [m, k];
+        const shapeB: [number, number] = transposeB ? [n, k] : [k, n];
+        const [a, b, bias] = [whole(random, m * k), whole(random, k * n), whole(random, n)];
+        const product = () =>
+          scope(() => {
+            const x = ops.tensor(a, shapeA, 'bfloat16');
+            const y = ops.tensor(b, shapeB, 'bfloat16');
+            const sum = ops.add(
+              ops.matMul(x, y, { transposeA, transposeB }),
+              ops.tensor(bias, undefined, 'bfloat16'),
+            );
+            return ops.relu(sum).dataSync();
+          });
+        const what = `${m} x ${n} x ${k}, ${transposeA} ${transposeB}`;
+        const expected = on(fastest(), product);
+        // The bias is added before the sum is rounded.
+        for (const engine of engines.values())
+          close(on(engine, product), expected, { rtol: 2 ** -8, atol: 0 }, what);
+      }
+    }
+  });
+
+  it('multiplies batches, of one matrix or of many', () => {
+    const random = generator('batches');
+    const [a, b, one] = [whole(random, 3 * 40 * 24), whole(random, 3 * 24 * 16), whole(random, 24 * 16)];
+    const products = () =>
+      scope(() => {
+        const x = ops.tensor(a, [3, 40, 24], 'bfloat16');
+        return [
+          ops.matMul(x, ops.tensor(b, [3, 24, 16], 'bfloat16')).dataSync(),
+          ops.matMul(x, ops.tensor(one, [24, 16], 'bfloat16')).dataSync(),
+        ];
+      });
+    assert.deepEqual(on(engines.get('tf32')!, products), on(fastest(), products));
+  });
+
+  it('rounds a float32 factor where the other one and the result are bfloat16, but for float32 products', () => {
+    // What bfloat16 rounds away is all that is left of the sums.
+    const numbers = Float32Array.from({ length: 64 * 64 }, (_, i) => 1 + (i % 128 < 64 ? 2 ** -9 : 0));
+    const signs = Float32Array.from({ length: 64 * 64 }, (_, i) => 1 - 2 * (i % 2));
+    const results: number[] = [];
+    for (const precision of ['float32', 'tf32'] as const) {
+      useEngine(engines.get(precision)!);
+      const w = new Variable(ops.tensor(numbers, [64, 64]), 'w');
+      const program = jit((x: Tensor) => ops.matMul(x, ops.cast(w, 'bfloat16')));
+      const y = program(ops.tensor(signs, [64, 64], 'bfloat16'));
+      assert.equal(y.dtype, 'bfloat16');
+      results.push(y.dataSync()[0]!);
+    }
+    assert.deepEqual(results, [32 * 2 ** -9, 0]);
+  });
+
+  type Sizes = readonly [x: number[], filter: number[], options?: ops.ConvOptions];
+  const convolutions: readonly Sizes[] = [
+    [[2, 9, 8, 72], [3, 3, 72, 136], { padding: 'same' }],
+    [[3, 17, 16, 24], [3, 2, 24, 40], { strides: 2, padding: 'same' }],
+    [[2, 9, 10, 48], [3, 3, 24, 160], { groups: 2 }],
+    [[2, 9, 10, 34], [3, 3, 17, 80], { groups: 2 }],
+    [[4, 12, 12, 3], [3, 3, 3, 16], { padding: 'same' }],
+    [[1, 15, 14, 8], [4, 3, 8, 8], { dilationRate: [3, 2] }],
+    [[2, 24, 24, 6], [3, 3, 3, 10], { groups: 2, padding: 'same' }],
+  ];
+  for (const [x, filter, options] of convolutions) {
+    it(`convolves [${x}] [${filter}] as the CPU does`, () => {
+      const random = generator(`convolution ${x}`);
+      const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+      const [a, b] = [whole(random, size(x), 2), whole(random, size(filter), 2)];
+      const results = () =>
+        scope(() => {
+          const body = (image: Tensor, kernel: Tensor) => {
+            const y = ops.conv2d(image, kernel, options);
+            // Gradients of whole numbers are whole numbers.
+            const weights = ops.sub(ops.mod(ops.reshape(ops.range(0, y.size, 1, 'float32'), y.shape), 5), 2);
+            return ops.sum(ops.mul(ops.cast(y, 'float32'), weights));
+          };
+          const args = [ops.tensor(a, x, 'bfloat16'), ops.tensor(b, filter, 'bfloat16')] as const;
+          const { gradients } = valueAndGrad(body)(...args);
+          return [ops.conv2d(...args, options), ...gradients].map((each) => each.dataSync());
+        });
+      const expected = on(fastest(), results);
+      for (const engine of engines.values()) assert.deepEqual(on(engine, results), expected);
+    });
   }
 
   /** Losses and weights of a network with every kind of kernel that layers take, trained on this engine. */

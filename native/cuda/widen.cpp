@@ -23,8 +23,36 @@ constexpr LaunchFn kLaunch[] = {
 };
 constexpr Entry kWiden = {"widen", "widen"}, kNarrow = {"widen", "narrow"};
 
+bool IsHalf(const Operand& operand) { return operand.present && operand.dtype == DType::kBfloat16; }
+
 // Whether the instruction has bfloat16 operands, and a kernel that takes none.
-bool IsWidened(const Instruction& instruction, Precision) { return instruction.widened; }
+bool IsWidened(const Instruction& instruction, Precision precision) {
+  if (!instruction.widened) return false;
+  switch (instruction.opcode) {
+    case Opcode::kReduce:
+    case Opcode::kSoftmax:
+    case Opcode::kSoftmaxGrad:
+    case Opcode::kNormalize:
+    case Opcode::kNormalizeGrad:
+    case Opcode::kPool:
+    case Opcode::kPoolGrad:
+    case Opcode::kAttention:
+    case Opcode::kAttentionGrad:
+      return false;
+    case Opcode::kGemm:
+    case Opcode::kConv:
+    case Opcode::kConvInputGrad:
+    case Opcode::kConvFilterGrad: {
+      // Products of bfloat16 are exact. A float32 factor is rounded where the other one and the result are
+      // bfloat16, unless all is to be float32.
+      const bool out = IsHalf(instruction.operands[0]), a = IsHalf(instruction.operands[1]),
+                 b = IsHalf(instruction.operands[2]);
+      return !((a && b) || (out && (a || b) && precision == Precision::kTf32));
+    }
+    default:
+      return true;
+  }
+}
 
 // Where the float32 twins of an instruction's operands lie in scratch, and the float32 instruction.
 struct Twins {
@@ -95,6 +123,28 @@ void LaunchWidened(Launcher& launcher) {
 }
 
 }  // namespace
+
+bool MultipliesHalves(const Instruction& instruction) {
+  return IsHalf(instruction.operands[1]) || IsHalf(instruction.operands[2]);
+}
+
+size_t ScratchOfFactors(const Instruction& instruction) {
+  if (!MultipliesHalves(instruction)) return 0;
+  size_t bytes = 0;
+  for (size_t i = 1; i <= 2; i++) {
+    if (!IsHalf(instruction.operands[i])) bytes += ScratchAligned(instruction.operands[i].size * 2);
+  }
+  return bytes;
+}
+
+const void* HalfFactorOf(Launcher& launcher, size_t operand, size_t& at) {
+  const Operand& factor = launcher.operand(operand);
+  if (IsHalf(factor)) return factor.data;
+  std::byte* const rounded = launcher.scratch<std::byte>() + at;
+  at += ScratchAligned(factor.size * 2);
+  LaunchNarrow(launcher, rounded, factor.as<float>(), factor.size);
+  return rounded;
+}
 
 void LaunchWiden(Launcher& launcher, float* to, const void* from, int64_t size) {
   Convert(launcher, kWiden, to, from, size);

@@ -18,6 +18,13 @@ void LaunchInstruction(Launcher& launcher);
 void LaunchWiden(Launcher& launcher, float* to, const void* from, int64_t size);
 void LaunchNarrow(Launcher& launcher, void* to, const float* from, int64_t size);
 
+// Products: whether a factor, operand 1 or 2, is bfloat16, so that both are multiplied as such.
+bool MultipliesHalves(const Instruction& instruction);
+// Scratch for factors that are rounded to bfloat16 because the other one is, and such a factor: `at` is where
+// the scratch that is free begins.
+size_t ScratchOfFactors(const Instruction& instruction);
+const void* HalfFactorOf(Launcher& launcher, size_t operand, size_t& at);
+
 // What each piece of scratch begins at a multiple of.
 constexpr size_t ScratchAligned(int64_t bytes) { return (static_cast<size_t>(bytes) + 255) / 256 * 256; }
 

@@ -19,7 +19,8 @@ struct Kernel {
 // Null when the family has no such kernel, or, with an empty name, when there is no such family.
 const Kernel* FindKernel(const std::string& family, const std::string& name);
 
-// Runs all blocks one after the other. False when the threads of a block wait for each other for ever.
+// Runs all blocks one after the other. False when the threads of a block wait for each other for ever,
+// or ask for a copy that a GPU would refuse.
 bool RunGrid(const Kernel& kernel, Index grid, Index block, const void* params);
 
 }  // namespace nabla::emulation
