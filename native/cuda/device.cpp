@@ -62,6 +62,7 @@ CudaDevice::~CudaDevice() {
   if (context_.get() == nullptr) return;
   (void)driver_.CtxSetCurrent(context_.get());
   if (stream_.get() != nullptr) (void)driver_.StreamSynchronize(stream_.get());
+  blas_.reset();
 }
 
 std::string CudaDevice::Open() {
@@ -80,6 +81,7 @@ std::string CudaDevice::Open() {
   if (error == kSuccess) stream_ = Resource<CUstream>(stream, {driver_.StreamDestroy});
   if (error == kSuccess) error = staging_.Open(driver_, stream);
   if (error != kSuccess) return Failed(error, "opening " + gpu_.name);
+  if (const BlasLibrary* const library = OpenBlas(driver_)) blas_ = Blas::Start(*library, gpu_.name);
   return Take(sizeof(FaultRecord), "the record of faults", fault_);
 }
 
@@ -107,6 +109,7 @@ DeviceInfo CudaDevice::info() const {
   std::string words = gpu_.name + ", " + memory + ", compute capability " + capability +
                       ", driver for CUDA " + VersionText(driver_.version);
   words += precision_ == Precision::kTf32 ? ", TF32 products" : ", float32 products";
+  words += blas_ != nullptr ? ", " + blas_->path() : std::string(", no cuBLASLt");
   if (driver_.emulated) {
     words += ", kernels emulated";
   } else {
@@ -209,6 +212,7 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
   if (!error.empty()) return error;
   for (Instruction& instruction : program.code) {
     instruction.scratchBytes = ScratchOf(instruction, precision_);
+    if (blas_ != nullptr) instruction.scratchBytes += ScratchOfLibrary(instruction);
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     loaded->mayFault = loaded->mayFault || MayFault(instruction);
     loaded->guarded.push_back(loaded->mayFault && WritesOutside(instruction));
@@ -218,6 +222,7 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
     error = Reserve(inventory_.scratch, static_cast<int64_t>(program.scratchBytes), "the kernels' scratch");
   inventory_.NotePeak();
   if (!error.empty()) return error;
+  MeasureProducts(*loaded);
   handle = inventory_.AddProgram(std::move(loaded));
   return {};
 }

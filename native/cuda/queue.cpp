@@ -22,7 +22,7 @@ constexpr int64_t kMostStepsATurn = 4096;
 
 std::string CudaDevice::QueueKernels(CudaProgram& program) {
   Launcher launcher(driver_, library_, stream_.get(), reinterpret_cast<FaultRecord*>(fault_.data()),
-                    gpu_.multiprocessors, precision_);
+                    gpu_.multiprocessors, precision_, blas_.get());
   int32_t index = 0;
   for (const Instruction& instruction : program.program.code) {
     launcher.Begin(instruction, index, program.guarded[static_cast<size_t>(index)],

@@ -25,35 +25,6 @@ constexpr Entry kWiden = {"widen", "widen"}, kNarrow = {"widen", "narrow"};
 
 bool IsHalf(const Operand& operand) { return operand.present && operand.dtype == DType::kBfloat16; }
 
-// Whether the instruction has bfloat16 operands, and a kernel that takes none.
-bool IsWidened(const Instruction& instruction, Precision precision) {
-  if (!instruction.widened) return false;
-  switch (instruction.opcode) {
-    case Opcode::kReduce:
-    case Opcode::kSoftmax:
-    case Opcode::kSoftmaxGrad:
-    case Opcode::kNormalize:
-    case Opcode::kNormalizeGrad:
-    case Opcode::kPool:
-    case Opcode::kPoolGrad:
-    case Opcode::kAttention:
-    case Opcode::kAttentionGrad:
-      return false;
-    case Opcode::kGemm:
-    case Opcode::kConv:
-    case Opcode::kConvInputGrad:
-    case Opcode::kConvFilterGrad: {
-      // Products of bfloat16 are exact. A float32 factor is rounded where the other one and the result are
-      // bfloat16, unless all is to be float32.
-      const bool out = IsHalf(instruction.operands[0]), a = IsHalf(instruction.operands[1]),
-                 b = IsHalf(instruction.operands[2]);
-      return !((a && b) || (out && (a || b) && precision == Precision::kTf32));
-    }
-    default:
-      return true;
-  }
-}
-
 // Where the float32 twins of an instruction's operands lie in scratch, and the float32 instruction.
 struct Twins {
   Instruction instruction;
@@ -123,6 +94,34 @@ void LaunchWidened(Launcher& launcher) {
 }
 
 }  // namespace
+
+bool IsWidened(const Instruction& instruction, Precision precision) {
+  if (!instruction.widened) return false;
+  switch (instruction.opcode) {
+    case Opcode::kReduce:
+    case Opcode::kSoftmax:
+    case Opcode::kSoftmaxGrad:
+    case Opcode::kNormalize:
+    case Opcode::kNormalizeGrad:
+    case Opcode::kPool:
+    case Opcode::kPoolGrad:
+    case Opcode::kAttention:
+    case Opcode::kAttentionGrad:
+      return false;
+    case Opcode::kGemm:
+    case Opcode::kConv:
+    case Opcode::kConvInputGrad:
+    case Opcode::kConvFilterGrad: {
+      // Products of bfloat16 are exact. A float32 factor is rounded where the other one and the result are
+      // bfloat16, unless all is to be float32.
+      const bool out = IsHalf(instruction.operands[0]), a = IsHalf(instruction.operands[1]),
+                 b = IsHalf(instruction.operands[2]);
+      return !((a && b) || (out && (a || b) && precision == Precision::kTf32));
+    }
+    default:
+      return true;
+  }
+}
 
 bool MultipliesHalves(const Instruction& instruction) {
   return IsHalf(instruction.operands[1]) || IsHalf(instruction.operands[2]);

@@ -25,6 +25,14 @@ bool MultipliesHalves(const Instruction& instruction);
 size_t ScratchOfFactors(const Instruction& instruction);
 const void* HalfFactorOf(Launcher& launcher, size_t operand, size_t& at);
 
+// Whether the instruction's operands are turned into float32 around its kernel.
+bool IsWidened(const Instruction& instruction, Precision precision);
+
+// What NVIDIA's library would be asked for in the place of a gemm's kernel; false where it would not.
+bool DescribeProduct(const Launcher& launcher, BlasProduct& product);
+// Scratch behind that of the instruction, for NVIDIA's library.
+size_t ScratchOfLibrary(const Instruction& instruction);
+
 // What each piece of scratch begins at a multiple of.
 constexpr size_t ScratchAligned(int64_t bytes) { return (static_cast<size_t>(bytes) + 255) / 256 * 256; }
 

@@ -2,9 +2,18 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 
+#include "cuda/driver.h"
 #include "cuda/emulation/cuda.h"
+
+namespace nabla::cuda {
+
+// Does it at once, or, where the stream is captured, records it.
+CUresult Enqueue(CUstream stream, std::function<CUresult()> work);
+
+}  // namespace nabla::cuda
 
 namespace nabla::emulation {
 
