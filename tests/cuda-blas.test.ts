@@ -56,9 +56,13 @@ describe('cuBLASLt on the CUDA backend, emulated', function () {
     useEngine(fastest());
   });
 
-  /** An engine with a stand-in of its own, about which nothing is remembered. */
+  /** An engine with a driver and a stand-in of its own, about which nothing is remembered. */
   async function open(variables: Record<string, string> = {}, precision: CudaPrecision = 'tf32') {
-    const engine = await openEmulated({ NABLA_CUBLASLT_LIBRARY: anotherDriver(), ...variables }, precision);
+    const library = anotherDriver();
+    const engine = await openEmulated(
+      { NABLA_CUDA_DRIVER: library, NABLA_CUBLASLT_LIBRARY: library, ...variables },
+      precision,
+    );
     opened.push(engine);
     return engine;
   }

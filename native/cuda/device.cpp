@@ -210,6 +210,15 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
   std::string error = loaded->Decode(words, count);
   if (error.empty()) error = Enter();
   if (!error.empty()) return error;
+  for (const Instruction& instruction : program.code) {
+    for (const Operand& operand : instruction.operands) {
+      // Dtypes to come are none that the kernels would notice.
+      if (operand.present && operand.dtype > DType::kBfloat16)
+        return "dtype, got number " + std::to_string(static_cast<int32_t>(operand.dtype)) +
+               ", expected float32, bfloat16, int32, uint8 or bool: the kernels for GPUs know no other; "
+               "take another dtype policy, or the CPU";
+    }
+  }
   for (Instruction& instruction : program.code) {
     instruction.scratchBytes = ScratchOf(instruction, precision_);
     if (blas_ != nullptr) instruction.scratchBytes += ScratchOfLibrary(instruction);
