@@ -7,16 +7,10 @@
 #include <utility>
 
 #include "cuda/images.h"
+#include "cuda/widen.h"
 
 namespace nabla::cuda {
 namespace {
-
-using ScratchFn = size_t (*)(const Instruction&);
-constexpr ScratchFn kScratch[] = {
-#define NABLA_KERNEL(name, Name, operands, attributes) Scratch##Name,
-#include "program/kernels.def"
-#undef NABLA_KERNEL
-};
 
 // Whether the instruction may refuse its data.
 bool MayFault(const Instruction& instruction) {
@@ -68,6 +62,7 @@ CudaDevice::~CudaDevice() {
   if (context_.get() == nullptr) return;
   (void)driver_.CtxSetCurrent(context_.get());
   if (stream_.get() != nullptr) (void)driver_.StreamSynchronize(stream_.get());
+  blas_.reset();
 }
 
 std::string CudaDevice::Open() {
@@ -86,6 +81,7 @@ std::string CudaDevice::Open() {
   if (error == kSuccess) stream_ = Resource<CUstream>(stream, {driver_.StreamDestroy});
   if (error == kSuccess) error = staging_.Open(driver_, stream);
   if (error != kSuccess) return Failed(error, "opening " + gpu_.name);
+  if (const BlasLibrary* const library = OpenBlas(driver_)) blas_ = Blas::Start(*library, gpu_.name);
   return Take(sizeof(FaultRecord), "the record of faults", fault_);
 }
 
@@ -113,6 +109,7 @@ DeviceInfo CudaDevice::info() const {
   std::string words = gpu_.name + ", " + memory + ", compute capability " + capability +
                       ", driver for CUDA " + VersionText(driver_.version);
   words += precision_ == Precision::kTf32 ? ", TF32 products" : ", float32 products";
+  words += blas_ != nullptr ? ", " + blas_->path() : std::string(", no cuBLASLt");
   if (driver_.emulated) {
     words += ", kernels emulated";
   } else {
@@ -215,16 +212,15 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
   if (!error.empty()) return error;
   for (const Instruction& instruction : program.code) {
     for (const Operand& operand : instruction.operands) {
-      if (operand.present && operand.dtype == DType::kFloat16)
-        return "dtype, got float16, expected float32, int32, uint8 or bool: the kernels for GPUs know no "
-               "other; leave the dtype policy at float32, or take the CPU";
-      if (operand.present && operand.dtype == DType::kBfloat16)
-        return "dtype, got bfloat16, expected float32, int32, uint8 or bool: the kernels for GPUs know no "
-               "other; leave the dtype policy at float32, or take the CPU";
+      if (operand.present && operand.dtype > DType::kBfloat16)
+        return "dtype, got float16, expected float32, bfloat16, int32, uint8 or bool: the kernels for GPUs "
+               "know "
+               "no other; take the policy mixed_bfloat16, or the CPU";
     }
   }
   for (Instruction& instruction : program.code) {
-    instruction.scratchBytes = kScratch[static_cast<size_t>(instruction.opcode)](instruction);
+    instruction.scratchBytes = ScratchOf(instruction, precision_);
+    if (blas_ != nullptr) instruction.scratchBytes += ScratchOfLibrary(instruction);
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     loaded->mayFault = loaded->mayFault || MayFault(instruction);
     loaded->guarded.push_back(loaded->mayFault && WritesOutside(instruction));
@@ -234,6 +230,7 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
     error = Reserve(inventory_.scratch, static_cast<int64_t>(program.scratchBytes), "the kernels' scratch");
   inventory_.NotePeak();
   if (!error.empty()) return error;
+  MeasureProducts(*loaded);
   handle = inventory_.AddProgram(std::move(loaded));
   return {};
 }

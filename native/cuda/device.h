@@ -63,6 +63,8 @@ class CudaDevice final : public Device {
   std::string ClearFault();
   // Waits for the queue; the steps completed since ClearFault by a program that may refuse its data.
   std::string ReadFault(StepFault& fault, int64_t& steps);
+  // Finds out which products of the program NVIDIA's library does faster.
+  void MeasureProducts(const CudaProgram& program);
   // Gives back what no program that is left needs.
   void Shrink();
   void ForgetGraphs();
@@ -74,6 +76,7 @@ class CudaDevice final : public Device {
   Owned<CUcontext, PrimaryContextRelease> context_;
   Resource<CUstream> stream_;
   KernelLibrary library_;
+  std::unique_ptr<Blas> blas_;
   Staging staging_;
   DeviceBlock fault_;
   Inventory<DeviceBlock, CudaProgram> inventory_;

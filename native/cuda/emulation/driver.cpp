@@ -86,16 +86,6 @@ bool IsInside(CUdeviceptr address, size_t bytes) {
   return address - after->first <= after->second && bytes <= after->second - (address - after->first);
 }
 
-// Does it at once, or records it.
-CUresult Enqueue(CUstream stream, std::function<CUresult()> work) {
-  if (Sole().lost != kSuccess) return Sole().lost;
-  if (stream->capture != nullptr) {
-    stream->capture->nodes.push_back(std::move(work));
-    return kSuccess;
-  }
-  return work();
-}
-
 // As on a GPU, errors of what was queued appear later.
 CUresult Lose(CUresult error) {
   Sole().lost = error;
@@ -105,6 +95,16 @@ CUresult Lose(CUresult error) {
 CUresult Checked() { return Sole().lost; }
 
 }  // namespace
+
+CUresult Enqueue(CUstream stream, std::function<CUresult()> work) {
+  if (Sole().lost != kSuccess) return Sole().lost;
+  if (stream->capture != nullptr) {
+    stream->capture->nodes.push_back(std::move(work));
+    return kSuccess;
+  }
+  return work();
+}
+
 }  // namespace nabla::cuda
 
 using namespace nabla::cuda;
