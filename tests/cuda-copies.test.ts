@@ -1,5 +1,6 @@
 // Copies of the CUDA backend beside its kernels, and runs that keep their queue filled; over the emulated driver, which does things as late, or copies as early, as the order permits.
 import assert from 'node:assert/strict';
+import { data, layers, sequential, setSeed, tensor } from '../src/api.ts';
 import { type Bound, type Engine, Executable, Storage, useEngine } from '../src/engine.ts';
 import { add, mul } from '../src/ops/index.ts';
 import { Graph } from '../src/program/graph.ts';
@@ -8,6 +9,7 @@ import { Tensor } from '../src/tensor.ts';
 import { trace, valueOf } from '../src/trace.ts';
 import { fastest } from './support/backends.ts';
 import { anotherDriver, openEmulated, withEnvironment } from './support/cuda.ts';
+import { close } from './support/data.ts';
 import { says } from './support/errors.ts';
 
 // 40 KiB: enough to be copied beside the kernels.
@@ -220,6 +222,36 @@ describe('copies beside kernels, emulated', function () {
       home.backend.read(counter.handle, 0, counted);
       assert.deepEqual([ended[i]!.steps, counted[0]], [40 + i, 40 + i]);
     });
+  });
+
+  it('bring the batches of a data set while the steps before them run', async () => {
+    const features = 300;
+    const random = new Philox(3);
+    const numbers = (length: number) => Float32Array.from({ length }, () => random.uniform() - 0.5);
+    const [x, y] = [numbers(320 * features), numbers(320)];
+    const train = async () => {
+      setSeed(5);
+      const model = sequential({ layers: [layers.dense({ units: 1, inputShape: [features] })] });
+      model.compile({ optimizer: 'sgd', loss: 'mse' });
+      const samples = data.fromTensorSlices([tensor(x, [320, features]), tensor(y, [320, 1])]);
+      // A smaller batch in the middle, which needs a table of its own, and one at the end.
+      const batches = samples.take(100).batch(16).concatenate(samples.skip(100).batch(16));
+      const { history } = await model.fit(batches, { epochs: 2, verbose: 0 });
+      return { loss: history.loss!, weights: [...model.getWeights()[0]!] };
+    };
+    useEngine(fastest());
+    const expected = await train();
+    const results: Awaited<ReturnType<typeof train>>[] = [];
+    for (const when of ['late', 'early']) {
+      await withEnvironment({ NABLA_EMULATED_COPIES: when }, async () => {
+        await use();
+        results.push(await train());
+        engine!.close();
+      });
+    }
+    assert.deepEqual(results[1], results[0]);
+    close(results[0]!.weights, expected.weights, { rtol: 1e-4, atol: 1e-5 }, 'weights');
+    close(results[0]!.loss, expected.loss, { rtol: 1e-4, atol: 1e-5 }, 'loss');
   });
 
   it('lose nothing when the device is closed with both under way', async () => {

@@ -63,6 +63,8 @@ export type Bindings = Float64Array;
  */
 export interface Backend {
   readonly info: BackendInfo;
+  /** Does `write` copy while a run is under way on other buffers? Then it is worth having the next batches ready there. */
+  readonly copiesBeside?: boolean;
   memory(): BackendMemory;
   /** Reserves zeroed memory, 64-byte aligned. Throws when it cannot be had. */
   allocate(bytes: number): BufferHandle;

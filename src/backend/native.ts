@@ -191,6 +191,7 @@ class Staging {
 
 class NativeBackend implements Backend {
   readonly info: BackendInfo;
+  readonly copiesBeside: boolean;
   readonly #device: NativeDevice;
   readonly #staging = new Staging();
 
@@ -200,6 +201,7 @@ class NativeBackend implements Backend {
     this.#name = name;
     this.#device = device;
     this.info = { name, ...device.info() };
+    this.copiesBeside = name === 'cuda';
   }
 
   memory(): BackendMemory {
