@@ -133,9 +133,9 @@ export class Table {
 
   constructor(engine: Engine, batch: HostBatch, steps: number | undefined) {
     const bytes = [...batch.x, ...batch.y, ...batch.weights].reduce((sum, part) => sum + bytesOf(part), 0);
-    const room = Math.floor(mostBytes / (bytes * batch.rows));
-    this.rows = batch.rows * Math.max(1, Math.min(room, mostSteps, steps ?? mostSteps));
     this.sides = engine.backend.copiesBeside ? 2 : 1;
+    const room = Math.floor(mostBytes / (bytes * batch.rows * this.sides));
+    this.rows = batch.rows * Math.max(1, Math.min(room, mostSteps, steps ?? mostSteps));
     const columns = (parts: readonly Part[]) =>
       parts.map((part) => new Column(engine, part, this.rows, this.sides));
     this.x = columns(batch.x);
