@@ -7,22 +7,49 @@ import { printProgram } from './program/print.ts';
 
 /** Memory of the backend, shared by the tensors that view it; freed with the last of them, or when it is collected. */
 export class Storage {
-  readonly engine: Engine;
   readonly bytes: number;
   /** What it holds, for listings: 'parameters', 'gradients'. */
   readonly label: string | undefined;
-  private buffer: number;
+  private home!: Engine;
+  private buffer!: number;
   private holders = 0;
   // Holds the backend's own finalizer, where it has one.
-  private readonly owner: object | undefined;
+  private owner: object | undefined;
 
   constructor(engine: Engine, bytes: number, label?: string) {
-    this.engine = engine;
     this.bytes = bytes;
     this.label = label;
-    this.buffer = engine.backend.allocate(bytes);
-    this.owner = engine.backend.own?.(this.buffer, bytes);
-    if (this.owner === undefined) engine.collectLater(this, this.buffer);
+    this.take(engine);
+  }
+
+  private take(engine: Engine): void {
+    const buffer = engine.backend.allocate(this.bytes);
+    this.home = engine;
+    this.buffer = buffer;
+    this.owner = engine.backend.own?.(buffer, this.bytes);
+    if (this.owner === undefined) engine.collectLater(this, buffer);
+  }
+
+  private give(): void {
+    if (this.owner === undefined) this.home.collectNoMore(this);
+    if (!this.home.closed) this.home.backend.free(this.buffer);
+    this.buffer = 0;
+  }
+
+  /** Whose memory it is. */
+  get engine(): Engine {
+    return this.home;
+  }
+
+  /** Moves to the engine that took the place of its own, if one did. `bytes`: what it holds, where that cannot be read any more. */
+  follow(bytes?: Uint8Array): void {
+    const { successor, backend } = this.home;
+    if (successor === undefined || this.buffer === 0) return;
+    const held = bytes ?? new Uint8Array(this.bytes);
+    if (bytes === undefined) backend.read(this.buffer, 0, held);
+    this.give();
+    this.take(successor);
+    successor.backend.write(this.buffer, 0, held);
   }
 
   /** The buffer's handle; throws once it is freed. */
@@ -46,9 +73,7 @@ export class Storage {
 
   release(): void {
     if (--this.holders > 0 || this.buffer === 0) return;
-    if (this.owner === undefined) this.engine.collectNoMore(this);
-    if (!this.engine.closed) this.engine.backend.free(this.buffer);
-    this.buffer = 0;
+    this.give();
   }
 }
 
@@ -83,9 +108,9 @@ export class Executable {
     this.handle = engine.backend.load(words);
   }
 
-  /** Has some of that memory been freed, so that the program must be traced anew? */
+  /** Has some of that memory been freed, or moved to another backend, so that the program must be traced anew? */
   get stale(): boolean {
-    return this.captured.some((storage) => storage.freed);
+    return this.captured.some((storage) => storage.freed || storage.engine !== this.engine);
   }
 
   /** Runs it once, on this thread. */
@@ -162,6 +187,12 @@ export class Engine {
   readonly backend: Backend;
   /** Runs that have not ended. While there is one, a call on this thread may have to wait for its step. */
   runs = 0;
+  /** Models that are being trained or evaluated on it. */
+  users = 0;
+  /** @internal The engine that took its place: what lies here moves there when it is next used. */
+  successor: Engine | undefined;
+  /** @internal Opens the backends that may take its place, where nobody asked for this one by name. */
+  rivals: (() => readonly Engine[]) | undefined;
   private readonly programs = new Map<string, Executable>();
   private readonly finalizers: FinalizationRegistry<number>;
   private isClosed = false;
@@ -213,7 +244,7 @@ export class Engine {
 }
 
 // What the library computes on. One a JavaScript environment; worker threads have their own.
-const current: { engine: Engine | undefined; open: (() => Backend) | undefined } = {
+const current: { engine: Engine | undefined; open: (() => Engine) | undefined } = {
   engine: undefined,
   open: undefined,
 };
@@ -224,7 +255,7 @@ export function engine(): Engine {
     if (current.open === undefined) {
       throw new NablaError('backend', "no backend is ready; call `await setBackend('wasm', { wasm })` first");
     }
-    current.engine = new Engine(current.open());
+    current.engine = current.open();
   }
   return current.engine;
 }
@@ -241,6 +272,6 @@ export function useEngine(former: Engine): void {
 }
 
 /** Says how the platform opens its fastest backend when the first tensor is made. */
-export function onFirstUse(open: () => Backend): void {
+export function onFirstUse(open: () => Engine): void {
   current.open = open;
 }
