@@ -148,8 +148,8 @@ std::string CudaDevice::Take(int64_t bytes, const char* what, DeviceBlock& block
     return std::string("not enough GPU memory, got a request for ") + std::to_string(bytes) + " bytes for " +
            what + " while " + std::to_string(inventory_.held()) + " are held here and " +
            std::to_string(free) + " of " + std::to_string(total) +
-           " are free, expected less; use a smaller batch or model, dispose of tensors, or "
-           "end other programs on the GPU";
+           " are free, expected less; use a smaller batch or model, recompute activations with checkpoint(), "
+           "train in 'mixed_bfloat16', dispose of tensors, or end other programs on the GPU";
   }
   if (error != kSuccess) return Failed(error, std::string("taking memory for ") + what);
   block = DeviceBlock(streams_, address, bytes);
