@@ -66,7 +66,7 @@ const samples: Record<string, Sample | (() => Sample)> = {
   separableConv1d: { options: { filters: 3, kernelSize: 3 }, shapes: line },
   separableConv2d: { options: { filters: 3, kernelSize: 3, depthMultiplier: 2 }, shapes: image },
   multiHeadAttention: { options: { numHeads: 2, keyDim: 3 }, shapes: steps },
-  transformerBlock: { options: { numHeads: 2, intermediateDim: 8, dropout: 0.1 }, shapes: steps },
+  transformerBlock: { options: { numHeads: 2, hiddenDim: 8, dropout: 0.1 }, shapes: steps },
   positionEmbedding: { options: { sequenceLength: 4 }, shapes: steps },
   sinePositionEncoding: { shapes: steps },
   tokenAndPositionEmbedding: {
@@ -256,6 +256,15 @@ describeBackends('layers as JSON', () => {
       });
       assert.deepEqual(outputOf(copy, shapes), expected);
       assert.deepEqual(new ConfigWriter().layer(copy), new ConfigWriter().layer(layer));
+    });
+
+    it(`${name} of an option that it does not have`, () => {
+      const { options = {} } = typeof given === 'function' ? given() : given;
+      const strange = factory({ ...options, name: 'it', inputshape: [3] });
+      assert.throws(
+        () => nabla.sequential([strange]),
+        says('it', "unknown option, got 'inputshape', expected one of ", "; did you mean 'inputShape'?"),
+      );
     });
   }
 }, [backendNamed('native')!]);
