@@ -7,16 +7,10 @@
 #include <utility>
 
 #include "cuda/images.h"
+#include "cuda/widen.h"
 
 namespace nabla::cuda {
 namespace {
-
-using ScratchFn = size_t (*)(const Instruction&);
-constexpr ScratchFn kScratch[] = {
-#define NABLA_KERNEL(name, Name, operands, attributes) Scratch##Name,
-#include "program/kernels.def"
-#undef NABLA_KERNEL
-};
 
 // Whether the instruction may refuse its data.
 bool MayFault(const Instruction& instruction) {
@@ -67,6 +61,8 @@ CudaDevice::CudaDevice(const Driver& driver, const Gpu& gpu, Precision precision
 CudaDevice::~CudaDevice() {
   if (context_.get() == nullptr) return;
   (void)driver_.CtxSetCurrent(context_.get());
+  (void)streams_.Synchronize();
+  blas_.reset();
 }
 
 std::string CudaDevice::Open() {
@@ -90,6 +86,7 @@ std::string CudaDevice::Open() {
     if (error == kSuccess) turn.ended = Resource<CUevent>(event, {driver_.EventDestroy});
   }
   if (error != kSuccess) return Failed(error, "opening " + gpu_.name);
+  if (const BlasLibrary* const library = OpenBlas(driver_)) blas_ = Blas::Start(*library, gpu_.name);
   return Take(sizeof(FaultRecord), "the record of faults", fault_);
 }
 
@@ -117,6 +114,7 @@ DeviceInfo CudaDevice::info() const {
   std::string words = gpu_.name + ", " + memory + ", compute capability " + capability +
                       ", driver for CUDA " + VersionText(driver_.version);
   words += precision_ == Precision::kTf32 ? ", TF32 products" : ", float32 products";
+  words += blas_ != nullptr ? ", " + blas_->path() : std::string(", no cuBLASLt");
   if (driver_.emulated) {
     words += ", kernels emulated";
   } else {
@@ -223,13 +221,16 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
   if (!error.empty()) return error;
   for (const Instruction& instruction : program.code) {
     for (const Operand& operand : instruction.operands) {
-      if (operand.present && operand.dtype == DType::kBfloat16)
-        return "dtype, got bfloat16, expected float32, int32, uint8 or bool: the kernels for GPUs know no "
-               "other; leave the dtype policy at float32, or take the CPU";
+      // Dtypes to come are none that the kernels would notice.
+      if (operand.present && operand.dtype > DType::kBfloat16)
+        return "dtype, got number " + std::to_string(static_cast<int32_t>(operand.dtype)) +
+               ", expected float32, bfloat16, int32, uint8 or bool: the kernels for GPUs know no other; "
+               "take another dtype policy, or the CPU";
     }
   }
   for (Instruction& instruction : program.code) {
-    instruction.scratchBytes = kScratch[static_cast<size_t>(instruction.opcode)](instruction);
+    instruction.scratchBytes = ScratchOf(instruction, precision_);
+    if (blas_ != nullptr) instruction.scratchBytes += ScratchOfLibrary(instruction);
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     loaded->mayFault = loaded->mayFault || MayFault(instruction);
     loaded->guarded.push_back(loaded->mayFault && WritesOutside(instruction));
@@ -239,6 +240,7 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
     error = Reserve(inventory_.scratch, static_cast<int64_t>(program.scratchBytes), "the kernels' scratch");
   inventory_.NotePeak();
   if (!error.empty()) return error;
+  MeasureProducts(*loaded);
   handle = inventory_.AddProgram(std::move(loaded));
   return {};
 }

@@ -72,6 +72,8 @@ class CudaDevice final : public Device {
   // Waits for the oldest turn, and tells its run what became of it.
   void FinishTurn();
   void FinishTurns();
+  // Finds out which products of the program NVIDIA's library does faster.
+  void MeasureProducts(const CudaProgram& program);
   // Gives back what no program that is left needs.
   void Shrink();
   void ForgetGraphs();
@@ -83,6 +85,7 @@ class CudaDevice final : public Device {
   Owned<CUcontext, PrimaryContextRelease> context_;
   Streams streams_;
   KernelLibrary library_;
+  std::unique_ptr<Blas> blas_;
   DeviceBlock fault_;
   Inventory<DeviceBlock, CudaProgram> inventory_;
   std::vector<std::byte*> resolved_;

@@ -16,29 +16,8 @@ namespace {
 
 #if defined(_WIN32)
 constexpr const char* kLibrary = "nvcuda.dll";
-
-void* OpenLibrary(const char* path, std::string& reason) {
-  void* const library = reinterpret_cast<void*>(LoadLibraryA(path));
-  if (library == nullptr) reason = "error " + std::to_string(GetLastError());
-  return library;
-}
-
-void* FindSymbol(void* library, const char* name) {
-  return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(library), name));
-}
 #else
 constexpr const char* kLibrary = "libcuda.so.1";
-
-void* OpenLibrary(const char* path, std::string& reason) {
-  void* const library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    const char* const text = dlerror();
-    reason = text == nullptr ? "no reason" : text;
-  }
-  return library;
-}
-
-void* FindSymbol(void* library, const char* name) { return dlsym(library, name); }
 #endif
 
 // An exported mark of the emulated driver.
@@ -91,6 +70,29 @@ std::string Environment(const char* name) {
 }
 
 }  // namespace
+
+#if defined(_WIN32)
+void* OpenLibrary(const char* path, std::string& reason) {
+  void* const library = reinterpret_cast<void*>(LoadLibraryA(path));
+  if (library == nullptr) reason = "error " + std::to_string(GetLastError());
+  return library;
+}
+
+void* FindSymbol(void* library, const char* name) {
+  return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(library), name));
+}
+#else
+void* OpenLibrary(const char* path, std::string& reason) {
+  void* const library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* const text = dlerror();
+    reason = text == nullptr ? "no reason" : text;
+  }
+  return library;
+}
+
+void* FindSymbol(void* library, const char* name) { return dlsym(library, name); }
+#endif
 
 std::string VersionText(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);

@@ -57,6 +57,10 @@ struct Driver {
 // enough. Opened once a process and never closed.
 const Driver* OpenDriver(std::string& reason);
 
+// A library by its name, opened for the life of the process, or null and why; and what it exports.
+void* OpenLibrary(const char* path, std::string& reason);
+void* FindSymbol(void* library, const char* name);
+
 // Whether the driver says by this error that the device cannot be used any more.
 bool IsDeviceLost(CUresult error);
 

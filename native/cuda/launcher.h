@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/blas.h"
 #include "cuda/driver.h"
+#include "cuda/kernels/floats.h"
 #include "cuda/kernels/head.h"
 #include "program/program.h"
 
@@ -49,13 +51,14 @@ class KernelLibrary {
 class Launcher {
  public:
   Launcher(const Driver& driver, KernelLibrary& library, CUstream stream, FaultRecord* fault,
-           int multiprocessors, Precision precision)
+           int multiprocessors, Precision precision, const Blas* blas = nullptr)
       : driver_(driver),
         library_(library),
         stream_(stream),
         fault_(fault),
         multiprocessors_(multiprocessors),
-        precision_(precision) {}
+        precision_(precision),
+        blas_(blas) {}
 
   // The instruction that follows: its number, whether it must do nothing once a fault has happened, and its
   // scratch memory.
@@ -65,6 +68,11 @@ class Launcher {
     guarded_ = guarded;
     scratch_ = scratch;
   }
+  // Another instruction in its place, with scratch of its own.
+  void Substitute(const Instruction& instruction, std::byte* scratch) {
+    instruction_ = &instruction;
+    scratch_ = scratch;
+  }
 
   const Instruction& instruction() const { return *instruction_; }
   const Operand& operand(size_t i) const { return instruction_->operands[i]; }
@@ -72,6 +80,12 @@ class Launcher {
   template <class T>
   T* data(size_t i) const {
     return operand(i).present ? operand(i).as<T>() : nullptr;
+  }
+  // Of an operand that is float32 or bfloat16.
+  Floats floats(size_t i) const {
+    const Operand& of = operand(i);
+    if (!of.present) return {};
+    return {of.data, of.dtype == DType::kBfloat16 ? 1 : 0, 0};
   }
   int32_t attr(size_t i) const { return instruction_->attr(i); }
   float attrFloat(size_t i) const { return instruction_->attrFloat(i); }
@@ -83,6 +97,9 @@ class Launcher {
   // Of this GPU: what a grid should be a few times as large as.
   int multiprocessors() const { return multiprocessors_; }
   Precision precision() const { return precision_; }
+  // NVIDIA's products; null where there are none.
+  const Blas* blas() const { return blas_; }
+  CUstream stream() const { return stream_; }
 
   // Starts a kernel. A grid without blocks starts nothing. Params has a Head, `head`, as its first member.
   template <class Params>
@@ -111,6 +128,7 @@ class Launcher {
   FaultRecord* fault_;
   int multiprocessors_;
   Precision precision_;
+  const Blas* blas_;
   const Instruction* instruction_ = nullptr;
   int32_t index_ = 0;
   bool guarded_ = false;

@@ -5,16 +5,11 @@
 
 #include "cuda/device.h"
 #include "cuda/kernels/steps.h"
+#include "cuda/widen.h"
 
 namespace nabla::cuda {
 namespace {
 
-using LaunchFn = void (*)(Launcher&);
-constexpr LaunchFn kLaunch[] = {
-#define NABLA_KERNEL(name, Name, operands, attributes) Launch##Name,
-#include "program/kernels.def"
-#undef NABLA_KERNEL
-};
 constexpr Entry kEndStep = {"steps", "endStep"};
 
 // Graphs kept for each program: pairs of buffers that take turns, as in a loop that swaps two tensors.
@@ -32,12 +27,12 @@ void TellFault(const FaultRecord& record, StepFault& fault) {
 
 std::string CudaDevice::QueueKernels(CudaProgram& program) {
   Launcher launcher(driver_, library_, streams_.work(), reinterpret_cast<FaultRecord*>(fault_.data()),
-                    gpu_.multiprocessors, precision_);
+                    gpu_.multiprocessors, precision_, blas_.get());
   int32_t index = 0;
   for (const Instruction& instruction : program.program.code) {
     launcher.Begin(instruction, index, program.guarded[static_cast<size_t>(index)],
                    inventory_.scratch.data());
-    kLaunch[static_cast<size_t>(instruction.opcode)](launcher);
+    LaunchInstruction(launcher);
     if (!launcher.error().empty()) break;
     index++;
   }

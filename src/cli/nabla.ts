@@ -22,6 +22,7 @@ function doctor(): void {
     'NABLA_ADDON',
     'NABLA_CUDA_DEVICE',
     'NABLA_CUDA_DRIVER',
+    'NABLA_CUBLASLT',
     'NABLA_DATA_DIR',
   ]) {
     console.log(`${name}: ${env[name] ?? 'not set'}`);

@@ -29,6 +29,11 @@ void SyncBlock();
 // Waits for the lanes of the mask, and hands each the 64 bits of the others.
 void SyncWarp(unsigned mask);
 const uint64_t* Exchange(unsigned mask, uint64_t mine);
+// Copies of the thread that runs, which are made when it waits for them: `wanted` bytes, zeros behind those
+// that are there.
+void StartCopy(void* to, const void* from, size_t wanted, size_t there);
+void EndCopies();
+void AwaitCopies(size_t groupsLeft);
 inline unsigned Lane() { return current.thread.x % 32; }
 
 using Body = void (*)(const void* params);

@@ -117,6 +117,8 @@ void Queue(CUstream stream, Work work) {
   stream->queued++;
 }
 
+}  // namespace
+
 // Queues it, or records it. On a device that was lost it is left out.
 CUresult Enqueue(CUstream stream, Work work) {
   if (Sole().lost != kSuccess) return Sole().lost;
@@ -128,6 +130,8 @@ CUresult Enqueue(CUstream stream, Work work) {
   }
   return kSuccess;
 }
+
+namespace {
 
 // A copy, which may come as early as its stream permits.
 CUresult EnqueueCopy(CUstream stream, Work work) {
@@ -147,6 +151,7 @@ CUresult Lose(CUresult error) {
 CUresult Checked() { return Sole().lost; }
 
 }  // namespace
+
 }  // namespace nabla::cuda
 
 using namespace nabla::cuda;

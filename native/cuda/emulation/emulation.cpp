@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include <ucontext.h>
 
@@ -19,6 +20,12 @@ constexpr size_t kStackBytes = 128 * 1024;
 
 enum class State { kReady, kAtBlock, kAtWarp, kEnded };
 
+struct Copy {
+  void* to;
+  const void* from;
+  size_t wanted, there;
+};
+
 struct Fiber {
   std::unique_ptr<char[]> stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
   ucontext_t context;
@@ -26,6 +33,8 @@ struct Fiber {
   bool begun = false;
   State state = State::kEnded;
   Index thread;
+  std::vector<Copy> started;              // of the group that has not ended
+  std::deque<std::vector<Copy>> waiting;  // groups, the oldest first
 };
 
 struct Warp {
@@ -42,6 +51,7 @@ struct Scheduler {
   jmp_buf home;
   size_t running = 0;
   unsigned threads = 0, alive = 0, atBlock = 0;
+  bool misused = false;  // a copy's address is no multiple of its size
   Body body = nullptr;
   const void* params = nullptr;
 };
@@ -130,6 +140,8 @@ bool RunBlock(Scheduler& s) {
   const Index size = current.blockSize;
   for (unsigned i = 0; i < s.threads; i++) {
     s.fibers[i].state = State::kReady;
+    s.fibers[i].started.clear();
+    s.fibers[i].waiting.clear();
     s.fibers[i].thread = {i % size.x, i / size.x % size.y, i / size.x / size.y};
     Warp& warp = s.warps[i / kWarp];
     if (i % kWarp == 0) warp = Warp();
@@ -144,7 +156,7 @@ bool RunBlock(Scheduler& s) {
     }
     if (!moved) return false;
   }
-  return true;
+  return !s.misused;
 }
 
 }  // namespace
@@ -176,6 +188,32 @@ const uint64_t* Exchange(unsigned mask, uint64_t mine) {
   warp.values[s.running % kWarp] = mine;
   SyncWarp(mask);
   return warp.values;
+}
+
+void StartCopy(void* to, const void* from, size_t wanted, size_t there) {
+  Scheduler& s = Sole();
+  const auto misplaced = [wanted](const void* at) { return reinterpret_cast<uintptr_t>(at) % wanted != 0; };
+  s.misused = s.misused || misplaced(to) || (there > 0 && misplaced(from));
+  s.fibers[s.running].started.push_back({to, from, wanted, there});
+}
+
+void EndCopies() {
+  Scheduler& s = Sole();
+  Fiber& fiber = s.fibers[s.running];
+  fiber.waiting.push_back(std::move(fiber.started));
+  fiber.started.clear();
+}
+
+void AwaitCopies(size_t groupsLeft) {
+  Scheduler& s = Sole();
+  Fiber& fiber = s.fibers[s.running];
+  while (fiber.waiting.size() > groupsLeft) {
+    for (const Copy& copy : fiber.waiting.front()) {
+      std::memset(copy.to, 0, copy.wanted);
+      if (copy.there > 0) std::memcpy(copy.to, copy.from, copy.there);
+    }
+    fiber.waiting.pop_front();
+  }
 }
 
 Registration::Registration(const char* name, const char* file, size_t paramBytes, unsigned threads,
@@ -212,6 +250,7 @@ bool RunGrid(const Kernel& kernel, Index grid, Index block, const void* params) 
       for (unsigned x = 0; x < grid.x; x++) {
         current.block = {x, y, z};
         if (!RunBlock(s)) {
+          s.misused = false;
           // Fibers that hang in the middle of a kernel are given up, and made anew.
           s.fibers.clear();
           return false;

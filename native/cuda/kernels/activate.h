@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cuda/kernels/gemm.h"
+#include "cuda/kernels/half.h"
 #include "cuda/kernels/micro.h"
 
 namespace nabla::cuda {
@@ -24,12 +25,12 @@ __device__ __forceinline__ float Activate(float x, Activation activation) {
 // Stores a whole sum of a[row, :] * b[:, column] of a matrix of the batch.
 __device__ __forceinline__ void FinishProduct(const GemmParams& p, int64_t matrix, int32_t row,
                                               int32_t column, float sum) {
-  float* const out = p.out + matrix * p.strideOut + int64_t{row} * p.n + column;
+  const int64_t at = matrix * p.strideOut + int64_t{row} * p.n + column;
   // Nothing summed up is 0, whatever alpha is.
   float value = p.k == 0 ? 0.0f : p.alpha * sum;
-  if (p.bias != nullptr) value += p.bias[column];
-  if (p.accumulate != 0) value += *out;
-  *out = Activate(value, p.activation);
+  if (p.bias.data != nullptr) value += Get(p.bias, column);
+  if (p.accumulate != 0) value += Get(p.out, at);
+  Set(p.out, at, Activate(value, p.activation));
 }
 
 // Stores what a block has found of it.

@@ -81,10 +81,10 @@ __device__ __forceinline__ void Attend(const AttentionParams& p, const Attention
         out[chunk].sum[i][j] = blind ? 0.0f : out[chunk].sum[i][j] / total[i];
     }
     const int32_t query = firstQuery + AttentionTile::Row(i);
-    if (p.logSumExp != nullptr && firstColumn == 0 && AttentionTile::Column(0) == 0 && query < s.queries)
-      p.logSumExp[head.StatisticAt(s) + query] = blind ? kAttentionInfinity : most[i] + logf(total[i]);
+    if (p.logSumExp.data != nullptr && firstColumn == 0 && AttentionTile::Column(0) == 0 && query < s.queries)
+      Set(p.logSumExp, head.StatisticAt(s) + query, blind ? kAttentionInfinity : most[i] + logf(total[i]));
   }
-  StoreTiles(out, p.out + head.OutAt(s), head.OutRow(s), s.queries, s.valueDim, firstQuery, firstColumn);
+  StoreTiles(out, From(p.out, head.OutAt(s)), head.OutRow(s), s.queries, s.valueDim, firstQuery, firstColumn);
 }
 
 template <int kChunks>

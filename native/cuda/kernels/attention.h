@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cuda/kernels/floats.h"
 #include "cuda/kernels/head.h"
 
 namespace nabla::cuda {
@@ -17,12 +18,8 @@ struct AttentionShape {
 
 struct AttentionParams {
   Head head;
-  float* out;
-  float* logSumExp;
-  const float* q;
-  const float* k;
-  const float* v;
-  const float* mask;     // added to the scores
+  Floats out, logSumExp, q, k, v;
+  Floats mask;           // added to the scores
   const uint8_t* sight;  // 0 where a query does not see a key
   AttentionShape shape;
   int32_t
@@ -32,17 +29,9 @@ struct AttentionParams {
 
 struct AttentionGradParams {
   Head head;
-  float* dq;
-  float* dk;
-  float* dv;
+  Floats dq, dk, dv;
   float* along;  // [batch, heads, queries]: dout times out
-  const float* q;
-  const float* k;
-  const float* v;
-  const float* out;
-  const float* logSumExp;
-  const float* dout;
-  const float* mask;
+  Floats q, k, v, out, logSumExp, dout, mask;
   const uint8_t* sight;
   AttentionShape shape;
   int32_t rowBlocks, unused;

@@ -22,7 +22,7 @@ __device__ __forceinline__ Weighed Weigh(const AttentionGradParams& p, const Att
   for (int i = 0; i < AttentionTile::kRows; i++) {
     const int32_t query = firstQuery + AttentionTile::Row(i);
     // Of a query that saw nothing, infinity: its weights are 0.
-    const float logSumExp = query < s.queries ? p.logSumExp[statisticAt + query] : kAttentionInfinity;
+    const float logSumExp = query < s.queries ? Get(p.logSumExp, statisticAt + query) : kAttentionInfinity;
     const float along = query < s.queries ? p.along[statisticAt + query] : 0.0f;
 #pragma unroll
     for (int j = 0; j < AttentionTile::kColumns; j++) {
@@ -64,7 +64,7 @@ __device__ __forceinline__ void GradientOfQueries(const AttentionGradParams& p, 
     Share<true>(shared, w.scores);
     AddWeighed(dq, shared, head.Keys(s, p.k), key, firstColumn);
   }
-  StoreTiles(dq, p.dq + head.QueryAt(s), s.qRow, s.queries, s.dim, firstQuery, firstColumn);
+  StoreTiles(dq, From(p.dq, head.QueryAt(s)), s.qRow, s.queries, s.dim, firstQuery, firstColumn);
 }
 
 // All heads of queries that share a head of keys, in their order.
@@ -88,8 +88,8 @@ __device__ __forceinline__ void GradientOfKeys(const AttentionGradParams& p, int
     }
   }
   const AttentionHead head(sample, kvHead * s.group);
-  StoreTiles(dk, p.dk + head.KeyAt(s), s.kRow, s.keys, s.dim, firstKey, firstColumn);
-  StoreTiles(dv, p.dv + head.ValueAt(s), s.vRow, s.keys, s.valueDim, firstKey, firstColumn);
+  StoreTiles(dk, From(p.dk, head.KeyAt(s)), s.kRow, s.keys, s.dim, firstKey, firstColumn);
+  StoreTiles(dv, From(p.dv, head.ValueAt(s)), s.vRow, s.keys, s.valueDim, firstKey, firstColumn);
 }
 
 template <int kChunks>
@@ -119,7 +119,7 @@ NABLA_ENTRY(attentionAlong, AttentionGradParams, kAttentionThreads) {
   const AttentionHead head(row / s.heads / s.queries, static_cast<int32_t>(row % s.heads));
   float sum = 0;
   for (int32_t i = static_cast<int32_t>(threadIdx.x % 32); i < s.valueDim; i += 32)
-    sum = fmaf(p.dout[at + i], p.out[at + i], sum);
+    sum = fmaf(Get(p.dout, at + i), Get(p.out, at + i), sum);
   sum = JoinWarp<JoinSum>(sum);
   if (threadIdx.x % 32 == 0) p.along[head.StatisticAt(s) + query] = sum;
 }

@@ -5,6 +5,7 @@
 
 #include "cuda/kernels/attention.h"
 #include "cuda/kernels/block.h"
+#include "cuda/kernels/half.h"
 #include "cuda/kernels/tile.h"
 
 namespace nabla::cuda {
@@ -16,7 +17,7 @@ constexpr float kAttentionInfinity = __builtin_inff();
 
 // Rows of numbers that begin `stride` apart.
 struct AttentionRows {
-  const float* first;
+  Floats first;
   int64_t stride;
   int32_t count, width;
 };
@@ -54,17 +55,17 @@ struct AttentionHead {
         (s.maskBatch != 0 ? sample : 0) * (s.maskHeads != 0 ? s.heads : 1) + (s.maskHeads != 0 ? head : 0);
     return sheet * s.queries * s.keys;
   }
-  __device__ __forceinline__ AttentionRows Queries(const AttentionShape& s, const float* q) const {
-    return {q + QueryAt(s), s.qRow, s.queries, s.dim};
+  __device__ __forceinline__ AttentionRows Queries(const AttentionShape& s, const Floats& q) const {
+    return {From(q, QueryAt(s)), s.qRow, s.queries, s.dim};
   }
-  __device__ __forceinline__ AttentionRows Keys(const AttentionShape& s, const float* k) const {
-    return {k + KeyAt(s), s.kRow, s.keys, s.dim};
+  __device__ __forceinline__ AttentionRows Keys(const AttentionShape& s, const Floats& k) const {
+    return {From(k, KeyAt(s)), s.kRow, s.keys, s.dim};
   }
-  __device__ __forceinline__ AttentionRows Values(const AttentionShape& s, const float* v) const {
-    return {v + ValueAt(s), s.vRow, s.keys, s.valueDim};
+  __device__ __forceinline__ AttentionRows Values(const AttentionShape& s, const Floats& v) const {
+    return {From(v, ValueAt(s)), s.vRow, s.keys, s.valueDim};
   }
-  __device__ __forceinline__ AttentionRows Outputs(const AttentionShape& s, const float* out) const {
-    return {out + OutAt(s), OutRow(s), s.queries, s.valueDim};
+  __device__ __forceinline__ AttentionRows Outputs(const AttentionShape& s, const Floats& out) const {
+    return {From(out, OutAt(s)), OutRow(s), s.queries, s.valueDim};
   }
 };
 
@@ -83,7 +84,7 @@ __device__ __forceinline__ void LoadTurned(float (*to)[kAttentionTile + 1], cons
   for (int piece = 0; piece < AttentionTile::kLeftPieces; piece++) {
     const int i = static_cast<int>(threadIdx.x) / kK + piece * (kAttentionThreads / kK);
     const bool inside = firstRow + i < rows.count && firstColumn + column < rows.width;
-    to[column][i] = inside ? rows.first[(firstRow + i) * rows.stride + firstColumn + column] : 0.0f;
+    to[column][i] = inside ? Get(rows.first, (firstRow + i) * rows.stride + firstColumn + column) : 0.0f;
   }
 }
 
@@ -96,7 +97,7 @@ __device__ __forceinline__ void LoadStraight(float (*to)[kAttentionTile + 1], co
     const int i =
         static_cast<int>(threadIdx.x) / kAttentionTile + piece * (kAttentionThreads / kAttentionTile);
     const bool inside = firstRow + i < rows.count && firstColumn + column < rows.width;
-    to[i][column] = inside ? rows.first[(firstRow + i) * rows.stride + firstColumn + column] : 0.0f;
+    to[i][column] = inside ? Get(rows.first, (firstRow + i) * rows.stride + firstColumn + column) : 0.0f;
   }
 }
 
@@ -131,7 +132,7 @@ __device__ __forceinline__ void AddWeighed(AttentionTile (&tiles)[kChunks], Atte
 
 // Stores the tiles over rows like those that are read.
 template <int kChunks>
-__device__ __forceinline__ void StoreTiles(const AttentionTile (&tiles)[kChunks], float* first,
+__device__ __forceinline__ void StoreTiles(const AttentionTile (&tiles)[kChunks], const Floats& first,
                                            int64_t stride, int32_t count, int32_t width, int32_t firstRow,
                                            int32_t firstColumn) {
 #pragma unroll
@@ -142,19 +143,19 @@ __device__ __forceinline__ void StoreTiles(const AttentionTile (&tiles)[kChunks]
       for (int j = 0; j < AttentionTile::kColumns; j++) {
         const int32_t row = firstRow + AttentionTile::Row(i);
         const int32_t column = firstColumn + chunk * kAttentionTile + AttentionTile::Column(j);
-        if (row < count && column < width) first[row * stride + column] = tiles[chunk].sum[i][j];
+        if (row < count && column < width) Set(first, row * stride + column, tiles[chunk].sum[i][j]);
       }
     }
   }
 }
 
 // A product of query and key as a score: -infinity where the query does not see the key.
-__device__ __forceinline__ float Score(const AttentionShape& s, const float* mask, const uint8_t* sight,
+__device__ __forceinline__ float Score(const AttentionShape& s, const Floats& mask, const uint8_t* sight,
                                        int64_t maskAt, int32_t query, int32_t key, float product) {
   if (query >= s.queries || key >= s.keys || (s.causal != 0 && key > query)) return -kAttentionInfinity;
   const int64_t at = maskAt + int64_t{query} * s.keys + key;
   if (sight != nullptr && sight[at] == 0) return -kAttentionInfinity;
-  return mask != nullptr ? product * s.scale + mask[at] : product * s.scale;
+  return mask.data != nullptr ? product * s.scale + Get(mask, at) : product * s.scale;
 }
 
 }  // namespace nabla::cuda

@@ -3,35 +3,11 @@
 #include "cuda/kernels/conv.h"
 
 #include "cuda/kernels/activate.h"
-#include "cuda/kernels/entry.h"
+#include "cuda/kernels/conv_pass.h"
 #include "cuda/kernels/tile.h"
 
 namespace nabla::cuda {
 namespace {
-
-// One dimension of a pass: tap t of row r reads the source at r * move + start + t * reach, and multiplies
-// the filter's tap firstTap + t * tapStep; row r is the target's place r * step + phase.
-struct Axis {
-  int32_t move, start, reach, taps, firstTap, tapStep, step, phase;
-};
-
-__device__ __forceinline__ Axis ForwardAxis(const ConvShape& s, int d) {
-  return {s.stride[d], -s.pad[d], s.dilation[d], s.kernel[d], 0, 1, 1, 0};
-}
-
-// Input i is read by output (i + pad - k * dilation) / stride where that is whole: for places a stride apart
-// by the same taps, which are tapStep apart.
-__device__ __forceinline__ Axis GradientAxis(const ConvShape& s, int d, int32_t phase) {
-  const int32_t stride = s.stride[d], dilation = s.dilation[d], kernel = s.kernel[d];
-  const int32_t from = phase + s.pad[d];
-  int32_t first = 0, tapStep = 1;
-  while (first < kernel && (from - first * dilation) % stride != 0) first++;
-  while (tapStep < kernel && tapStep * dilation % stride != 0) tapStep++;
-  const int32_t taps = (kernel - first + tapStep - 1) / tapStep;
-  return {
-      1,    (from - first * dilation) / stride, -(tapStep * dilation / stride), taps, first, tapStep, stride,
-      phase};
-}
 
 template <class Tile, bool kGradient>
 struct Pass {
@@ -41,41 +17,17 @@ struct Pass {
     int32_t at[3];
   };
 
-  // The row's sample and places; false where the phase has no such row.
-  __device__ static __forceinline__ bool Locate(const ConvParams& p, const Axis (&axes)[3], int64_t row,
-                                                int64_t& sample, int32_t (&place)[3]) {
-    if (row >= p.rowCount) return false;
-    uint32_t number = static_cast<uint32_t>(row);
-    bool inside = true;
-#pragma unroll
-    for (int d = 2; d >= 0; d--) {
-      const uint32_t quotient = p.rows[d].Quotient(number);
-      place[d] = static_cast<int32_t>(number - quotient * p.rows[d].divisor);
-      number = quotient;
-      const int32_t size = kGradient ? p.shape.in[d] : p.shape.out[d];
-      inside = inside && static_cast<uint32_t>(place[d]) * static_cast<uint32_t>(axes[d].step) +
-                                 static_cast<uint32_t>(axes[d].phase) <
-                             static_cast<uint32_t>(size);
-    }
-    sample = number;
-    return inside;
-  }
-
   __device__ static __forceinline__ void Multiply(const ConvParams& p, int32_t group, int32_t phase) {
     const ConvShape& s = p.shape;
     __shared__ float left[Tile::kK][Tile::kM + Tile::kPadding], right[Tile::kK][Tile::kN + Tile::kPadding];
     const int32_t sourceC = kGradient ? s.outC : s.inC, sourceGroup = kGradient ? s.outGroup : s.inGroup;
     const int32_t targetC = kGradient ? s.inC : s.outC, targetGroup = kGradient ? s.inGroup : s.outGroup;
     const int32_t* const size = kGradient ? s.out : s.in;
+    const float* const source = static_cast<const float*>(p.source.data);
+    const float* const filter = static_cast<const float*>(p.filter.data);
+    const float* const bias = static_cast<const float*>(p.bias.data);
     Axis axes[3];
-    int32_t rest = phase;
-#pragma unroll
-    for (int d = 2; d >= 0; d--) {
-      const int32_t quotient = static_cast<int32_t>(p.phases[d].Quotient(static_cast<uint32_t>(rest)));
-      axes[d] = kGradient ? GradientAxis(s, d, rest - quotient * static_cast<int32_t>(p.phases[d].divisor))
-                          : ForwardAxis(s, d);
-      rest = quotient;
-    }
+    FindAxes<kGradient>(p, phase, axes);
     const int32_t depth = axes[0].taps * axes[1].taps * axes[2].taps * sourceGroup;
     const Divider high(max(axes[1].taps, 1)), wide(max(axes[2].taps, 1));
     const int64_t firstRow = blockIdx.x % static_cast<unsigned>(p.rowBlocks) * int64_t{Tile::kM};
@@ -91,8 +43,8 @@ struct Pass {
       int64_t sample = 0;
       int32_t place[3] = {};
       const int64_t row = firstRow + i + piece * (Tile::kThreads / Tile::kK);
-      const bool inside = Locate(p, axes, row, sample, place);
-      windows[piece].image = p.source + sample * size[0] * size[1] * size[2] * sourceC + group * sourceGroup;
+      const bool inside = Locate<kGradient>(p, axes, row, sample, place);
+      windows[piece].image = source + sample * size[0] * size[1] * size[2] * sourceC + group * sourceGroup;
 #pragma unroll
       for (int d = 0; d < 3; d++) windows[piece].at[d] = place[d] * axes[d].move + axes[d].start;
       // Never inside, whatever the tap.
@@ -143,7 +95,7 @@ struct Pass {
             place * s.kernel[1] + axes[1].firstTap + int64_t{row - sheet * high.divisor} * axes[1].tapStep;
         place = place * s.kernel[2] + axes[2].firstTap + int64_t{tap - row * wide.divisor} * axes[2].tapStep;
         const int64_t in = kGradient ? column : int64_t{from}, out = kGradient ? int64_t{from} : column;
-        values[piece] = p.filter[(place * s.inGroup + in) * s.outC + int64_t{group} * s.outGroup + out];
+        values[piece] = filter[(place * s.inGroup + in) * s.outC + int64_t{group} * s.outGroup + out];
       }
     };
     Tile tile;
@@ -170,18 +122,15 @@ struct Pass {
     for (int r = 0; r < Tile::kRows; r++) {
       int64_t sample = 0;
       int32_t place[3] = {};
-      if (!Locate(p, axes, firstRow + Tile::Row(r), sample, place)) continue;
-      int64_t at = sample;
-#pragma unroll
-      for (int d = 0; d < 3; d++)
-        at = at * (kGradient ? s.in[d] : s.out[d]) + place[d] * axes[d].step + axes[d].phase;
-      float* const out = p.target + at * targetC + group * targetGroup;
+      if (!Locate<kGradient>(p, axes, firstRow + Tile::Row(r), sample, place)) continue;
+      float* const out = static_cast<float*>(p.target.data) +
+                         TargetPlace<kGradient>(p, axes, sample, place) * targetC + group * targetGroup;
 #pragma unroll
       for (int c = 0; c < Tile::kColumns; c++) {
         const int32_t column = firstColumn + Tile::Column(c);
         if (column >= targetGroup) continue;
         float value = tile.sum[r][c];
-        if (!kGradient && p.bias != nullptr) value += p.bias[group * targetGroup + column];
+        if (!kGradient && bias != nullptr) value += bias[group * targetGroup + column];
         out[column] = Activate(value, p.activation);
       }
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cuda/kernels/divide.h"
+#include "cuda/kernels/floats.h"
 #include "cuda/kernels/head.h"
 #include "program/kinds.h"
 
@@ -19,10 +20,7 @@ struct ConvShape {
 // source's channel of its group and a tap make one k of the sum.
 struct ConvParams {
   Head head;
-  float* target;
-  const float* source;
-  const float* filter;
-  const float* bias;
+  Floats target, source, filter, bias;
   ConvShape shape;
   // Rows of the product are places of the target, [batch, rows]; of the gradient only those of one phase,
   // that is every stride-th, which the same taps reach.
@@ -37,10 +35,9 @@ struct ConvParams {
 // runs over positions of the output in `splits` parts, each [taps, inGroup, outC].
 struct ConvFilterParams {
   Head head;
-  float* out;
+  Floats out;
   float* partial;
-  const float* input;
-  const float* dy;
+  Floats input, dy;
   ConvShape shape;
   Divider places[3], taps[3], channels;
   int64_t positions;
@@ -51,10 +48,7 @@ struct ConvFilterParams {
 // Groups of few channels, as in depthwise convolution: a thread for each number of the target.
 struct ConvDirectParams {
   Head head;
-  float* target;
-  const float* source;
-  const float* filter;
-  const float* bias;
+  Floats target, source, filter, bias;
   ConvShape shape;
   Divider places[3], channels, targetGroup;
   int64_t size;  // of the target

@@ -4,6 +4,7 @@
 
 #include "cuda/kernels/activate.h"
 #include "cuda/kernels/entry.h"
+#include "cuda/kernels/half.h"
 
 namespace nabla::cuda {
 namespace {
@@ -50,15 +51,16 @@ NABLA_ENTRY(convDirect, ConvDirectParams, kConvThreads) {
       for (int32_t kw = 0; kw < s.kernel[2]; kw++, tap++) {
         const int32_t w = place[2] * s.stride[2] - s.pad[2] + kw * s.dilation[2];
         if (d < 0 || d >= s.in[0] || h < 0 || h >= s.in[1] || w < 0 || w >= s.in[2]) continue;
-        const float* const input =
-            p.source + (((sample * s.in[0] + d) * s.in[1] + h) * s.in[2] + w) * s.inC + group * s.inGroup;
-        const float* const filter = p.filter + tap * s.inGroup * s.outC + channel;
-        for (int32_t i = 0; i < s.inGroup; i++) sum = fmaf(input[i], filter[int64_t{i} * s.outC], sum);
+        const int64_t input =
+            (((sample * s.in[0] + d) * s.in[1] + h) * s.in[2] + w) * s.inC + group * s.inGroup;
+        const int64_t filter = tap * s.inGroup * s.outC + channel;
+        for (int32_t i = 0; i < s.inGroup; i++)
+          sum = fmaf(Get(p.source, input + i), Get(p.filter, filter + int64_t{i} * s.outC), sum);
       }
     }
   }
-  if (p.bias != nullptr) sum += p.bias[channel];
-  p.target[number] = Activate(sum, p.activation);
+  if (p.bias.data != nullptr) sum += Get(p.bias, channel);
+  Set(p.target, number, Activate(sum, p.activation));
 }
 
 NABLA_ENTRY(convInputGradDirect, ConvDirectParams, kConvThreads) {
@@ -77,15 +79,15 @@ NABLA_ENTRY(convInputGradDirect, ConvDirectParams, kConvThreads) {
       for (int32_t kw = 0; kw < s.kernel[2]; kw++, tap++) {
         const int32_t w = Reader(s, 2, place[2], kw);
         if (d < 0 || h < 0 || w < 0) continue;
-        const float* const dy = p.source +
-                                (((sample * s.out[0] + d) * s.out[1] + h) * s.out[2] + w) * s.outC +
-                                group * s.outGroup;
-        const float* const filter = p.filter + (tap * s.inGroup + within) * s.outC + group * s.outGroup;
-        for (int32_t o = 0; o < s.outGroup; o++) sum = fmaf(dy[o], filter[o], sum);
+        const int64_t dy =
+            (((sample * s.out[0] + d) * s.out[1] + h) * s.out[2] + w) * s.outC + group * s.outGroup;
+        const int64_t filter = (tap * s.inGroup + within) * s.outC + group * s.outGroup;
+        for (int32_t o = 0; o < s.outGroup; o++)
+          sum = fmaf(Get(p.source, dy + o), Get(p.filter, filter + o), sum);
       }
     }
   }
-  p.target[number] = sum;
+  Set(p.target, number, sum);
 }
 
 }  // namespace nabla::cuda

@@ -1,45 +1,11 @@
 // convFilterGrad as a product of matrices, whose left one, the windows, is gathered tile by tile, in parts
 // that are then joined in their order.
-#include "cuda/kernels/conv.h"
-#include "cuda/kernels/entry.h"
+#include "cuda/kernels/conv_seen.h"
+#include "cuda/kernels/half.h"
 #include "cuda/kernels/tile.h"
 
 namespace nabla::cuda {
 namespace {
-
-// The number of a place or a tap, taken apart: depth, height, width, and what is left.
-__device__ __forceinline__ uint32_t Apart(const Divider (&sizes)[3], uint32_t number, int32_t (&to)[3]) {
-#pragma unroll
-  for (int d = 2; d >= 0; d--) {
-    const uint32_t quotient = sizes[d].Quotient(number);
-    to[d] = static_cast<int32_t>(number - quotient * sizes[d].divisor);
-    number = quotient;
-  }
-  return number;
-}
-
-// The input's number that a tap sees from a position of the output, or 0 outside.
-__device__ __forceinline__ float Seen(const ConvFilterParams& p, int64_t position, const int32_t (&offset)[3],
-                                      int32_t channel) {
-  const ConvShape& s = p.shape;
-  int32_t at[3];
-  const int64_t sample = Apart(p.places, static_cast<uint32_t>(position), at);
-#pragma unroll
-  for (int d = 0; d < 3; d++) {
-    at[d] = at[d] * s.stride[d] + offset[d];
-    if (static_cast<uint32_t>(at[d]) >= static_cast<uint32_t>(s.in[d])) return 0;
-  }
-  return p.input[(((sample * s.in[0] + at[0]) * s.in[1] + at[1]) * s.in[2] + at[2]) * s.inC + channel];
-}
-
-// Where a row of the filter, a tap and a channel, reads: from the window's first element, and in the group.
-__device__ __forceinline__ int32_t Offset(const ConvFilterParams& p, int32_t row, int32_t (&offset)[3]) {
-  const uint32_t tap = p.channels.Quotient(static_cast<uint32_t>(row));
-  (void)Apart(p.taps, tap, offset);
-#pragma unroll
-  for (int d = 0; d < 3; d++) offset[d] = offset[d] * p.shape.dilation[d] - p.shape.pad[d];
-  return row - static_cast<int32_t>(tap * p.channels.divisor);
-}
 
 template <class Tile>
 __device__ __forceinline__ void Multiply(const ConvFilterParams& p, int32_t group) {
@@ -58,18 +24,21 @@ __device__ __forceinline__ void Multiply(const ConvFilterParams& p, int32_t grou
   // Lines of the tiles that a thread fills.
   const auto leftLine = [&](int piece) { return thread / Tile::kM + piece * (Tile::kThreads / Tile::kM); };
   const auto rightLine = [&](int piece) { return thread / Tile::kN + piece * (Tile::kThreads / Tile::kN); };
+  const float* const input = static_cast<const float*>(p.input.data);
+  const float* const dy = static_cast<const float*>(p.dy.data);
   float nextLeft[Tile::kLeftPieces], nextRight[Tile::kRightPieces];
   const auto fetch = [&](int64_t k) {
 #pragma unroll
     for (int piece = 0; piece < Tile::kLeftPieces; piece++) {
       const int64_t position = k + leftLine(piece);
-      nextLeft[piece] = inRow && position < end ? Seen(p, position, offset, channel) : 0.0f;
+      const int64_t place = inRow && position < end ? Seen(p, position, offset, channel) : -1;
+      nextLeft[piece] = place < 0 ? 0.0f : input[place];
     }
 #pragma unroll
     for (int piece = 0; piece < Tile::kRightPieces; piece++) {
       const int64_t position = k + rightLine(piece);
       nextRight[piece] =
-          inColumn && position < end ? p.dy[position * s.outC + group * s.outGroup + firstColumn + j] : 0.0f;
+          inColumn && position < end ? dy[position * s.outC + group * s.outGroup + firstColumn + j] : 0.0f;
     }
   };
   Tile tile;
@@ -88,7 +57,7 @@ __device__ __forceinline__ void Multiply(const ConvFilterParams& p, int32_t grou
     if (k + Tile::kK < end) fetch(k + Tile::kK);
     tile.Accumulate(left, right);
   }
-  float* const out = p.splits > 1 ? p.partial + split * p.size : p.out;
+  float* const out = p.splits > 1 ? p.partial + split * p.size : static_cast<float*>(p.out.data);
 #pragma unroll
   for (int r = 0; r < Tile::kRows; r++) {
 #pragma unroll
@@ -136,15 +105,21 @@ NABLA_ENTRY(convFilterGradDirect, ConvFilterParams, kConvThreads) {
     int32_t offset[3] = {};
     const int32_t channel = Offset(p, row, offset) + column / s.outGroup * s.inGroup;
     const int64_t end = p.positions * (split + 1) / p.splits;
-    for (int64_t k = p.positions * split / p.splits + down; k < end; k += kDown)
-      sum = fmaf(Seen(p, k, offset, channel), p.dy[k * s.outC + column], sum);
+    for (int64_t k = p.positions * split / p.splits + down; k < end; k += kDown) {
+      const int64_t place = Seen(p, k, offset, channel);
+      if (place >= 0) sum = fmaf(Get(p.input, place), Get(p.dy, k * s.outC + column), sum);
+    }
   }
   sums[threadIdx.x] = sum;
   __syncthreads();
   if (down != 0 || column >= s.outC) return;
   for (int other = 1; other < kDown; other++) sum += sums[across + other * kConvAcross];
-  float* const out = p.splits > 1 ? p.partial + split * p.size : p.out;
-  out[int64_t{row} * s.outC + column] = sum;
+  const int64_t at = int64_t{row} * s.outC + column;
+  if (p.splits > 1) {
+    p.partial[split * p.size + at] = sum;
+  } else {
+    Set(p.out, at, sum);
+  }
 }
 
 NABLA_ENTRY(convFilterGradJoin, ConvFilterParams, kConvThreads) {
@@ -152,7 +127,7 @@ NABLA_ENTRY(convFilterGradJoin, ConvFilterParams, kConvThreads) {
   if (i >= p.size) return;
   float sum = 0;
   for (int32_t split = 0; split < p.splits; split++) sum += p.partial[split * p.size + i];
-  p.out[i] = sum;
+  Set(p.out, i, sum);
 }
 
 }  // namespace nabla::cuda

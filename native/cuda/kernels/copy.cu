@@ -2,6 +2,7 @@
 #include "cuda/kernels/copy.h"
 
 #include "cuda/kernels/entry.h"
+#include "cuda/kernels/half.h"
 #include "cuda/kernels/micro.h"
 
 namespace nabla::cuda {
@@ -17,14 +18,16 @@ __device__ __forceinline__ uint8_t ToByte(float x) {
 }
 
 __device__ __forceinline__ void Convert(const CopyParams& p, const int64_t (&at)[2]) {
-  const bool fromFloat = p.inType == DType::kFloat32;
-  const float x = fromFloat ? static_cast<const float*>(p.input)[at[1]] : 0;
+  const bool fromHalf = p.inType == DType::kBfloat16, fromFloat = p.inType == DType::kFloat32 || fromHalf;
+  const float x = fromHalf    ? OfHalf(static_cast<const uint16_t*>(p.input)[at[1]])
+                  : fromFloat ? static_cast<const float*>(p.input)[at[1]]
+                              : 0;
   const int32_t i = fromFloat                   ? 0
                     : p.inType == DType::kInt32 ? static_cast<const int32_t*>(p.input)[at[1]]
                                                 : static_cast<const uint8_t*>(p.input)[at[1]];
   switch (p.outType) {
     case DType::kFloat32:
-      static_cast<float*>(p.out)[at[0]] = static_cast<float>(i);
+      static_cast<float*>(p.out)[at[0]] = fromFloat ? x : static_cast<float>(i);
       break;
     case DType::kInt32:
       static_cast<int32_t*>(p.out)[at[0]] = fromFloat ? ToInt(x) : i;
@@ -35,8 +38,8 @@ __device__ __forceinline__ void Convert(const CopyParams& p, const int64_t (&at)
     case DType::kBool:
       static_cast<uint8_t*>(p.out)[at[0]] = fromFloat ? x != 0 : i != 0;
       break;
-    // Refused as the program is loaded.
     case DType::kBfloat16:
+      static_cast<uint16_t*>(p.out)[at[0]] = ToHalf(fromFloat ? x : static_cast<float>(i));
       break;
   }
 }
@@ -52,6 +55,8 @@ NABLA_ENTRY(copy, CopyParams, kCopyThreads) {
       Convert(p, at);
     } else if (p.outType == DType::kFloat32 || p.outType == DType::kInt32) {
       CopyElement<uint32_t>(p, at);
+    } else if (p.outType == DType::kBfloat16) {
+      CopyElement<uint16_t>(p, at);
     } else {
       CopyElement<uint8_t>(p, at);
     }

@@ -52,6 +52,8 @@ NABLA_ENTRY(gather, GatherParams, kGatherThreads) {
         static_cast<float*>(p.out)[to] = j == label ? 1.0f : 0.0f;
       } else if (p.dtype == DType::kFloat32 || p.dtype == DType::kInt32) {
         static_cast<uint32_t*>(p.out)[to] = static_cast<const uint32_t*>(p.table)[from];
+      } else if (p.dtype == DType::kBfloat16) {
+        static_cast<uint16_t*>(p.out)[to] = static_cast<const uint16_t*>(p.table)[from];
       } else {
         static_cast<uint8_t*>(p.out)[to] = static_cast<const uint8_t*>(p.table)[from];
       }

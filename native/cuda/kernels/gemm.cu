@@ -38,8 +38,8 @@ struct Tile {
     __shared__ float left[kK][kM + 1], right[kK][kN + 1];
     const int32_t firstRow = static_cast<int32_t>(blockIdx.x) % p.rowBlocks * kM;
     const int32_t firstColumn = static_cast<int32_t>(blockIdx.x) / p.rowBlocks * kN;
-    const float* const a = p.a + matrix * p.strideA;
-    const float* const b = p.b + matrix * p.strideB;
+    const float* const a = static_cast<const float*>(p.a) + matrix * p.strideA;
+    const float* const b = static_cast<const float*>(p.b) + matrix * p.strideB;
     const int across = static_cast<int>(threadIdx.x) % kAcross,
               down = static_cast<int>(threadIdx.x) / kAcross;
     float sum[kRows][kColumns] = {};

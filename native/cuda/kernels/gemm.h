@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cuda/kernels/floats.h"
 #include "cuda/kernels/head.h"
 #include "program/kinds.h"
 
@@ -11,10 +12,10 @@ namespace nabla::cuda {
 // out[m,n] = activation(alpha * op(a) op(b) + bias), or out += alpha * op(a) op(b): docs/KERNELS.md.
 struct GemmParams {
   Head head;
-  float* out;
-  const float* a;
-  const float* b;
-  const float* bias;
+  Floats out;
+  const void* a;  // float32, or both bfloat16
+  const void* b;
+  Floats bias;
   int64_t strideA, strideB, strideOut;  // from one matrix of the batch to the next
   int32_t m, n, k;
   int32_t rowBlocks;  // blocks that cover m; the grid's x is those for n times these

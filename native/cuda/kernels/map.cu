@@ -4,6 +4,7 @@
 // gives values few of them, and each step's decoding is shared by kMapElements elements.
 #include "cuda/kernels/map.h"
 
+#include "cuda/kernels/half.h"
 #include "cuda/kernels/micro.h"
 
 namespace nabla::cuda {
@@ -11,6 +12,7 @@ namespace {
 
 __device__ __forceinline__ Register LoadElement(const MapInput& input, int64_t at) {
   if (input.bytes == 1) return {static_cast<const uint8_t*>(input.data)[at]};
+  if (input.bytes == 2) return {uint32_t{static_cast<const uint16_t*>(input.data)[at]} << 16};
   return {static_cast<const uint32_t*>(input.data)[at]};
 }
 
@@ -74,6 +76,8 @@ __device__ __forceinline__ void Map(const MapParams& p) {
     const Register value = reg[p.result][k];
     if (p.outBytes == 1) {
       static_cast<uint8_t*>(p.out)[e] = static_cast<uint8_t>(value.bits);
+    } else if (p.outBytes == 2) {
+      static_cast<uint16_t*>(p.out)[e] = ToHalf(value.f());
     } else {
       static_cast<uint32_t*>(p.out)[e] = value.bits;
     }

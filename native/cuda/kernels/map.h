@@ -20,7 +20,7 @@ enum class MapLoad : int32_t {
 struct MapInput {
   const void* data;
   MapLoad load;
-  int32_t bytes;  // of an element: 4 or 1
+  int32_t bytes;  // of an element: 4, 2 (bfloat16) or 1
   int32_t reg;    // the register it is loaded into
   int32_t unused;
 };

@@ -2,6 +2,7 @@
 #include "cuda/kernels/normalize.h"
 
 #include "cuda/kernels/block.h"
+#include "cuda/kernels/half.h"
 
 namespace nabla::cuda {
 namespace {
@@ -19,50 +20,58 @@ template <int kThreads>
 __device__ __forceinline__ void Normalize(const NormalizeParams& p) {
   const int64_t row = Row<kThreads>();
   if (row >= p.rows) return;
-  const float* const x = p.input + row * p.columns;
-  float* const out = p.out + row * p.columns;
+  const Floats x = From(p.input, row * p.columns), out = From(p.out, row * p.columns);
   const float share = 1.0f / static_cast<float>(p.columns > 0 ? p.columns : 1);
   float mean = 0;
   if (p.center != 0) {
-    for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) mean += x[i];
+    for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) mean += Get(x, i);
     mean = JoinBlock<JoinSum, kThreads>(mean, 0.0f) * share;
   }
   float squares = 0;
-  for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) squares += (x[i] - mean) * (x[i] - mean);
+  for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) {
+    const float away = Get(x, i) - mean;
+    squares += away * away;
+  }
   squares = JoinBlock<JoinSum, kThreads>(squares, 0.0f);
   const float rstd = 1.0f / sqrtf(squares * share + p.epsilon);
   if (First<kThreads>() == 0) {
-    if (p.mean != nullptr) p.mean[row] = mean;
-    if (p.rstd != nullptr) p.rstd[row] = rstd;
+    if (p.mean.data != nullptr) Set(p.mean, row, mean);
+    if (p.rstd.data != nullptr) Set(p.rstd, row, rstd);
   }
   for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) {
-    float y = (x[i] - mean) * rstd;
-    if (p.scale != nullptr) y *= p.scale[i];
-    if (p.offset != nullptr) y += p.offset[i];
-    out[i] = y;
+    float y = (Get(x, i) - mean) * rstd;
+    if (p.scale.data != nullptr) y *= Get(p.scale, i);
+    if (p.offset.data != nullptr) y += Get(p.offset, i);
+    Set(out, i, y);
   }
+}
+
+__device__ __forceinline__ float Mean(const NormalizeGradParams& p, int64_t row) {
+  return p.mean.data == nullptr ? 0.0f : Get(p.mean, row);
+}
+__device__ __forceinline__ float Scaled(const NormalizeGradParams& p, const Floats& dy, int32_t column) {
+  return p.scale.data == nullptr ? Get(dy, column) : Get(dy, column) * Get(p.scale, column);
 }
 
 template <int kThreads>
 __device__ __forceinline__ void NormalizeGrad(const NormalizeGradParams& p) {
   const int64_t row = Row<kThreads>();
   if (row >= p.rows) return;
-  const float* const dy = p.dy + row * p.columns;
-  const float* const x = p.input + row * p.columns;
-  float* const dx = p.dx + row * p.columns;
-  const float mean = p.mean == nullptr ? 0.0f : p.mean[row], rstd = p.rstd[row];
+  const Floats dy = From(p.dy, row * p.columns), x = From(p.input, row * p.columns);
+  const Floats dx = From(p.dx, row * p.columns);
+  const float mean = Mean(p, row), rstd = Get(p.rstd, row);
   const float share = 1.0f / static_cast<float>(p.columns > 0 ? p.columns : 1);
   float flow = 0, along = 0;
   for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) {
-    const float g = p.scale == nullptr ? dy[i] : dy[i] * p.scale[i];
+    const float g = Scaled(p, dy, i);
     flow += g;
-    along += g * ((x[i] - mean) * rstd);
+    along += g * ((Get(x, i) - mean) * rstd);
   }
-  flow = p.mean == nullptr ? 0.0f : JoinBlock<JoinSum, kThreads>(flow, 0.0f) * share;
+  flow = p.mean.data == nullptr ? 0.0f : JoinBlock<JoinSum, kThreads>(flow, 0.0f) * share;
   along = JoinBlock<JoinSum, kThreads>(along, 0.0f) * share;
   for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) {
-    const float g = p.scale == nullptr ? dy[i] : dy[i] * p.scale[i];
-    dx[i] = rstd * (g - flow - (x[i] - mean) * rstd * along);
+    const float g = Scaled(p, dy, i);
+    Set(dx, i, rstd * (g - flow - (Get(x, i) - mean) * rstd * along));
   }
 }
 
@@ -86,9 +95,8 @@ NABLA_ENTRY(normalizeSums, NormalizeGradParams, kNormalizeThreads) {
   if (column < p.columns) {
     const int64_t end = p.rows * (split + 1) / p.splits;
     for (int64_t row = p.rows * split / p.splits + down; row < end; row += kDown) {
-      const float mean = p.mean == nullptr ? 0.0f : p.mean[row];
-      const float dy = p.dy[row * p.columns + column];
-      scale += dy * ((p.input[row * p.columns + column] - mean) * p.rstd[row]);
+      const float dy = Get(p.dy, row * p.columns + column);
+      scale += dy * ((Get(p.input, row * p.columns + column) - Mean(p, row)) * Get(p.rstd, row));
       offset += dy;
     }
   }
@@ -113,8 +121,8 @@ NABLA_ENTRY(normalizeFinish, NormalizeGradParams, kNormalizeThreads) {
     scale += p.partial[int64_t{split} * p.columns + column];
     offset += p.partial[(int64_t{p.splits} + split) * p.columns + column];
   }
-  if (p.dscale != nullptr) p.dscale[column] = scale;
-  if (p.doffset != nullptr) p.doffset[column] = offset;
+  if (p.dscale.data != nullptr) Set(p.dscale, column, scale);
+  if (p.doffset.data != nullptr) Set(p.doffset, column, offset);
 }
 
 }  // namespace nabla::cuda

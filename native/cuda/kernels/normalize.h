@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cuda/kernels/floats.h"
 #include "cuda/kernels/head.h"
 
 namespace nabla::cuda {
@@ -15,8 +16,7 @@ constexpr int kNormalizeAcross = 32;
 
 struct NormalizeParams {
   Head head;
-  float *out, *mean, *rstd;
-  const float *input, *scale, *offset;
+  Floats out, mean, rstd, input, scale, offset;
   int64_t rows;
   int32_t columns, center;
   float epsilon;
@@ -25,8 +25,7 @@ struct NormalizeParams {
 
 struct NormalizeGradParams {
   Head head;
-  float *dx, *dscale, *doffset;
-  const float *dy, *input, *mean, *rstd, *scale;
+  Floats dx, dscale, doffset, dy, input, mean, rstd, scale;
   float *partial;  // [2, splits, columns]
   int64_t rows;
   int32_t columns, splits;

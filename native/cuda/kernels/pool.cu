@@ -2,6 +2,7 @@
 #include "cuda/kernels/pool.h"
 
 #include "cuda/kernels/entry.h"
+#include "cuda/kernels/half.h"
 
 namespace nabla::cuda {
 namespace {
@@ -48,20 +49,19 @@ struct Window {
   }
 };
 
-// A number of the input's channel; `image` is the channel's first one of the sample.
-__device__ __forceinline__ float Read(const PoolParams& p, const float* image, int32_t d, int32_t h,
-                                      int32_t w) {
-  return image[((int64_t{d} * p.in[1] + h) * p.in[2] + w) * p.channels.divisor];
+// A number of the input's channel; `image` is the place of the channel's first one of the sample.
+__device__ __forceinline__ float Read(const PoolParams& p, int64_t image, int32_t d, int32_t h, int32_t w) {
+  return Get(p.input, image + ((int64_t{d} * p.in[1] + h) * p.in[2] + w) * p.channels.divisor);
 }
 
-__device__ __forceinline__ const float* Image(const PoolParams& p, const Place& place) {
-  return p.input + place.sample * p.in[0] * p.in[1] * p.in[2] * p.channels.divisor + place.channel;
+__device__ __forceinline__ int64_t Image(const PoolParams& p, const Place& place) {
+  return place.sample * p.in[0] * p.in[1] * p.in[2] * p.channels.divisor + place.channel;
 }
 
 __device__ __forceinline__ bool Same(float a, float b) { return a == b || (a != a && b != b); }
 
 // Whether none of the window before the place holds `most`.
-__device__ __forceinline__ bool IsFirst(const PoolParams& p, const float* image, const int32_t (&at)[3],
+__device__ __forceinline__ bool IsFirst(const PoolParams& p, int64_t image, const int32_t (&at)[3],
                                         const Window& window, float most) {
   int32_t d = window.begin[0], h = window.begin[1], w = window.begin[2];
   bool met = false;
@@ -92,8 +92,8 @@ __device__ __forceinline__ void Gradient(const PoolParams& p) {
     first[d] = static_cast<int32_t>(at < kernel ? 0 : (at - kernel) / stride + 1);
     end[d] = static_cast<int32_t>(min(at / stride + 1, static_cast<uint32_t>(p.outSize[d])));
   }
-  const float* const image = Image(p, place);
-  const float mine = kKind == PoolKind::kMax ? p.input[place.number] : 0.0f;
+  const int64_t image = Image(p, place);
+  const float mine = kKind == PoolKind::kMax ? Get(p.input, place.number) : 0.0f;
   float sum = 0;
   for (int32_t d = first[0]; d < end[0]; d++) {
     for (int32_t h = first[1]; h < end[1]; h++) {
@@ -104,15 +104,15 @@ __device__ __forceinline__ void Gradient(const PoolParams& p) {
             (((place.sample * p.outSize[0] + d) * p.outSize[1] + h) * p.outSize[2] + w) * p.channels.divisor +
             place.channel;
         if constexpr (kKind == PoolKind::kAverage) {
-          sum += p.dy[at] / window.count();
+          sum += Get(p.dy, at) / window.count();
         } else {
-          const float most = p.y[at];
-          if (Same(mine, most) && IsFirst(p, image, place.at, window, most)) sum += p.dy[at];
+          const float most = Get(p.y, at);
+          if (Same(mine, most) && IsFirst(p, image, place.at, window, most)) sum += Get(p.dy, at);
         }
       }
     }
   }
-  p.out[place.number] = sum;
+  Set(p.out, place.number, sum);
 }
 
 }  // namespace
@@ -122,7 +122,7 @@ NABLA_ENTRY(pool, PoolParams, kPoolThreads) {
   if (!Locate(p, place)) return;
   const Window window(p, place.at);
   const bool average = p.kind == PoolKind::kAverage;
-  const float* const image = Image(p, place);
+  const int64_t image = Image(p, place);
   float value = average ? 0.0f : Read(p, image, window.begin[0], window.begin[1], window.begin[2]);
   for (int32_t d = window.begin[0]; d < window.end[0]; d++) {
     for (int32_t h = window.begin[1]; h < window.end[1]; h++) {
@@ -133,7 +133,7 @@ NABLA_ENTRY(pool, PoolParams, kPoolThreads) {
       }
     }
   }
-  p.out[place.number] = average ? value / window.count() : value;
+  Set(p.out, place.number, average ? value / window.count() : value);
 }
 
 NABLA_ENTRY(poolMaxGrad, PoolParams, kPoolThreads) { Gradient<PoolKind::kMax>(p); }

@@ -2,6 +2,7 @@
 #include "cuda/kernels/reduce.h"
 
 #include "cuda/kernels/block.h"
+#include "cuda/kernels/half.h"
 #include "cuda/kernels/micro.h"
 
 namespace nabla::cuda {
@@ -101,9 +102,31 @@ struct Position {
   __device__ static Out Result(State s, const ReduceParams&) { return s.at; }
 };
 
+template <class T>
+__device__ __forceinline__ T Element(const ReduceParams& p, int64_t at) {
+  return static_cast<const T*>(p.input)[at];
+}
+template <>
+__device__ __forceinline__ float Element<float>(const ReduceParams& p, int64_t at) {
+  return p.dtype == DType::kBfloat16 ? OfHalf(static_cast<const uint16_t*>(p.input)[at])
+                                     : static_cast<const float*>(p.input)[at];
+}
+
+template <class T>
+__device__ __forceinline__ void Put(const ReduceParams& p, int64_t at, T value) {
+  static_cast<T*>(p.out)[at] = value;
+}
+__device__ __forceinline__ void Put(const ReduceParams& p, int64_t at, float value) {
+  if (p.outHalf != 0) {
+    static_cast<uint16_t*>(p.out)[at] = ToHalf(value);
+  } else {
+    static_cast<float*>(p.out)[at] = value;
+  }
+}
+
 template <class Op>
 __device__ __forceinline__ void Store(const ReduceParams& p, int64_t output, typename Op::State state) {
-  static_cast<typename Op::Out*>(p.out)[output] = Op::Result(state, p);
+  Put(p, output, static_cast<typename Op::Out>(Op::Result(state, p)));
 }
 
 // kAcross neighbouring threads work on as many outputs; the others share each output's line.
@@ -117,11 +140,10 @@ __device__ __forceinline__ void Reduce(const ReduceParams& p, void* shared) {
   const int32_t split = static_cast<int32_t>(blockIdx.y);
   State state = Op::Neutral();
   if (output < p.outputs) {
-    const auto* input = static_cast<const typename Op::In*>(p.input) + output / p.inner * p.count * p.inner +
-                        output % p.inner;
+    const int64_t first = output / p.inner * p.count * p.inner + output % p.inner;
     const int64_t begin = p.count * split / p.splits, end = p.count * (split + 1) / p.splits;
     for (int64_t i = begin + down; i < end; i += kDown)
-      state = Op::Join(state, Op::Of(input[i * p.inner], i));
+      state = Op::Join(state, Op::Of(Element<typename Op::In>(p, first + i * p.inner), i));
   }
   // Memory that all operations share: only one of them runs.
   State* const states = static_cast<State*>(shared);
@@ -190,7 +212,7 @@ __device__ __forceinline__ void RunExtreme(const ReduceParams& p, void* shared) 
 
 template <class By>
 __device__ __forceinline__ void Dispatch(const ReduceParams& p, void* shared) {
-  const bool isFloat = p.dtype == DType::kFloat32;
+  const bool isFloat = p.dtype == DType::kFloat32 || p.dtype == DType::kBfloat16;
   switch (p.kind) {
     case ReduceKind::kSum:
       if (isFloat) return By::template Run<Sum<float>>(p, shared);

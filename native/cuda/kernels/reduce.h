@@ -24,7 +24,7 @@ struct ReduceParams {
   DType dtype;  // of the input
   int32_t isBool;
   float scale;
-  int32_t unused;
+  int32_t outHalf;  // the output is bfloat16
 };
 
 }  // namespace nabla::cuda

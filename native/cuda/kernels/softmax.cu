@@ -2,6 +2,7 @@
 #include "cuda/kernels/softmax.h"
 
 #include "cuda/kernels/block.h"
+#include "cuda/kernels/half.h"
 #include "cuda/kernels/micro.h"
 
 namespace nabla::cuda {
@@ -17,55 +18,53 @@ __device__ __forceinline__ int32_t First() {
   return static_cast<int32_t>(threadIdx.x % kThreads);
 }
 
-template <int kThreads>
-__device__ __forceinline__ float RowMax(const float* x, int32_t columns) {
+// The cross entropy's rows are float32.
+__device__ __forceinline__ float Get(const float* x, int64_t at) { return x[at]; }
+
+template <int kThreads, class Numbers>
+__device__ __forceinline__ float RowMax(const Numbers& x, int32_t columns) {
   float most = -Infinity();
-  for (int32_t i = First<kThreads>(); i < columns; i += kThreads) most = JoinMax::Join(x[i], most);
+  for (int32_t i = First<kThreads>(); i < columns; i += kThreads) most = JoinMax::Join(Get(x, i), most);
   return JoinBlock<JoinMax, kThreads>(most, -Infinity());
 }
 
-// The logarithm of the sum of exp(x - most).
-template <int kThreads>
-__device__ __forceinline__ float LogSum(const float* x, int32_t columns, float most) {
+// The sum of exp(x - most).
+template <int kThreads, class Numbers>
+__device__ __forceinline__ float Sum(const Numbers& x, int32_t columns, float most) {
   float sum = 0;
-  for (int32_t i = First<kThreads>(); i < columns; i += kThreads) sum += expf(x[i] - most);
-  return logf(JoinBlock<JoinSum, kThreads>(sum, 0.0f));
+  for (int32_t i = First<kThreads>(); i < columns; i += kThreads) sum += expf(Get(x, i) - most);
+  return JoinBlock<JoinSum, kThreads>(sum, 0.0f);
 }
 
 template <int kThreads>
 __device__ __forceinline__ void Softmax(const SoftmaxParams& p) {
   const int64_t row = Row<kThreads>();
   if (row >= p.rows) return;
-  const float* const x = p.input + row * p.columns;
-  float* const out = p.out + row * p.columns;
+  const Floats x = From(p.input, row * p.columns), out = From(p.out, row * p.columns);
   const float most = RowMax<kThreads>(x, p.columns);
-  if (p.log != 0) {
-    const float rest = LogSum<kThreads>(x, p.columns, most);
-    for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) out[i] = x[i] - most - rest;
-    return;
-  }
-  float sum = 0;
+  const float sum = Sum<kThreads>(x, p.columns, most);
+  const float rest = logf(sum), scale = 1.0f / sum;
+  // Computed again rather than kept: what is stored may be rounded.
   for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) {
-    const float weight = expf(x[i] - most);
-    out[i] = weight;
-    sum += weight;
+    const float above = Get(x, i) - most;
+    Set(out, i, p.log != 0 ? above - rest : expf(above) * scale);
   }
-  const float scale = 1.0f / JoinBlock<JoinSum, kThreads>(sum, 0.0f);
-  for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) out[i] *= scale;
 }
 
 template <int kThreads>
 __device__ __forceinline__ void SoftmaxGrad(const SoftmaxParams& p) {
   const int64_t row = Row<kThreads>();
   if (row >= p.rows) return;
-  const float* const y = p.input + row * p.columns;
-  const float* const dy = p.dy + row * p.columns;
-  float* const out = p.out + row * p.columns;
+  const Floats y = From(p.input, row * p.columns), dy = From(p.dy, row * p.columns);
+  const Floats out = From(p.out, row * p.columns);
   float sum = 0;
-  for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) sum += p.log != 0 ? dy[i] : dy[i] * y[i];
-  sum = JoinBlock<JoinSum, kThreads>(sum, 0.0f);
   for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads)
-    out[i] = p.log != 0 ? dy[i] - expf(y[i]) * sum : y[i] * (dy[i] - sum);
+    sum += p.log != 0 ? Get(dy, i) : Get(dy, i) * Get(y, i);
+  sum = JoinBlock<JoinSum, kThreads>(sum, 0.0f);
+  for (int32_t i = First<kThreads>(); i < p.columns; i += kThreads) {
+    const float given = Get(dy, i), at = Get(y, i);
+    Set(out, i, p.log != 0 ? given - expf(at) * sum : at * (given - sum));
+  }
 }
 
 template <int kThreads>
@@ -86,7 +85,7 @@ __device__ __forceinline__ void CrossEntropy(const CrossEntropyParams& p) {
   const float* const x = p.logits + row * p.columns;
   const float* const weights = classes ? nullptr : static_cast<const float*>(p.labels) + row * p.columns;
   const float most = RowMax<kThreads>(x, p.columns);
-  const float rest = LogSum<kThreads>(x, p.columns, most);
+  const float rest = logf(Sum<kThreads>(x, p.columns, most));
   float loss = 0, whole = 1;
   if (classes) {
     loss = -(x[label] - most - rest);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cuda/kernels/floats.h"
 #include "cuda/kernels/head.h"
 #include "program/kinds.h"
 
@@ -14,9 +15,9 @@ constexpr int kSoftmaxWarpColumns = 1024;
 
 struct SoftmaxParams {
   Head head;
-  float* out;
-  const float* input;  // of the gradient: y
-  const float* dy;
+  Floats out;
+  Floats input;  // of the gradient: y
+  Floats dy;
   int64_t rows;
   int32_t columns;
   int32_t log;

@@ -61,8 +61,8 @@ struct TensorTile {
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
     const int g = lane / 4, t = lane % 4;
     const int warpRow = warp / kAcross * kWarpRows, warpColumn = warp % kAcross * kWarpColumns;
-    const float* const a = p.a + matrix * p.strideA;
-    const float* const b = p.b + matrix * p.strideB;
+    const float* const a = static_cast<const float*>(p.a) + matrix * p.strideA;
+    const float* const b = static_cast<const float*>(p.b) + matrix * p.strideB;
     const bool aFirst = p.transA != 0, bFirst = p.transB == 0;
     const int32_t beginK = static_cast<int32_t>(blockIdx.z) * p.splitK;
     const int32_t endK = min(p.k, beginK + p.splitK);

@@ -43,8 +43,9 @@ AttentionShape DeviceShape(const AttentionSizes& s) {
 
 template <class Params>
 void SetMask(Launcher& launcher, size_t operand, Params& p) {
-  if (launcher.operand(operand).dtype == DType::kFloat32) {
-    p.mask = launcher.data<float>(operand);
+  const DType dtype = launcher.operand(operand).dtype;
+  if (dtype == DType::kFloat32 || dtype == DType::kBfloat16) {
+    p.mask = launcher.floats(operand);
   } else {
     p.sight = launcher.data<uint8_t>(operand);
   }
@@ -68,33 +69,33 @@ size_t ScratchAttention(const Instruction&) { return 0; }
 void LaunchAttention(Launcher& launcher) {
   const AttentionSizes s(launcher.instruction());
   AttentionParams p = {};
-  p.out = launcher.data<float>(0);
-  p.logSumExp = launcher.data<float>(1);
-  p.q = launcher.data<float>(2);
-  p.k = launcher.data<float>(3);
-  p.v = launcher.data<float>(4);
+  p.out = launcher.floats(0);
+  p.logSumExp = launcher.floats(1);
+  p.q = launcher.floats(2);
+  p.k = launcher.floats(3);
+  p.v = launcher.floats(4);
   SetMask(launcher, 5, p);
   p.shape = DeviceShape(s);
   LaunchTiles(launcher, kAttention, p, s.queries, s.batch * s.heads, s.valueDim);
 }
 
 size_t ScratchAttentionGrad(const Instruction& instruction) {
-  return static_cast<size_t>(instruction.operands[7].bytes());
+  return static_cast<size_t>(instruction.operands[7].size) * sizeof(float);
 }
 
 void LaunchAttentionGrad(Launcher& launcher) {
   const AttentionSizes s(launcher.instruction());
   AttentionGradParams p = {};
-  p.dq = launcher.data<float>(0);
-  p.dk = launcher.operand(1).present ? launcher.data<float>(1) : p.dq;
-  p.dv = launcher.operand(2).present ? launcher.data<float>(2) : p.dk;
+  p.dq = launcher.floats(0);
+  p.dk = launcher.operand(1).present ? launcher.floats(1) : p.dq;
+  p.dv = launcher.operand(2).present ? launcher.floats(2) : p.dk;
   p.along = launcher.scratch<float>();
-  p.q = launcher.data<float>(3);
-  p.k = launcher.data<float>(4);
-  p.v = launcher.data<float>(5);
-  p.out = launcher.data<float>(6);
-  p.logSumExp = launcher.data<float>(7);
-  p.dout = launcher.data<float>(8);
+  p.q = launcher.floats(3);
+  p.k = launcher.floats(4);
+  p.v = launcher.floats(5);
+  p.out = launcher.floats(6);
+  p.logSumExp = launcher.floats(7);
+  p.dout = launcher.floats(8);
   SetMask(launcher, 9, p);
   p.shape = DeviceShape(s);
   launcher.Launch(kAlong, {BlocksFor(s.batch * s.heads * s.queries, kAttentionThreads / 32)},

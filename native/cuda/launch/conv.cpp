@@ -2,10 +2,11 @@
 #include "cuda/kernels/conv.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "cpu/kernels/conv-plan.h"
-#include "cuda/launcher.h"
+#include "cuda/widen.h"
 
 namespace nabla::cuda {
 namespace {
@@ -26,12 +27,30 @@ constexpr Entry kInputGrad[2][3] = {
 constexpr Entry kFilterGrad[2][2] = {
     {{"conv_filter", "convFilterGradSmall"}, {"conv_filter", "convFilterGradNarrow"}},
     {{"conv_filter", "convFilterGradTensorSmall"}, {"conv_filter", "convFilterGradTensorNarrow"}}};
+// Of bfloat16, by tile; the last takes channels in any number.
+constexpr Entry kConvHalf[] = {{"conv_half", "convHalfLarge"},
+                               {"conv_half", "convHalfSmall"},
+                               {"conv_half", "convHalfNarrow"},
+                               {"conv_half", "convHalfPlain"}};
+constexpr Entry kInputGradHalf[] = {{"conv_half", "convInputGradHalfLarge"},
+                                    {"conv_half", "convInputGradHalfSmall"},
+                                    {"conv_half", "convInputGradHalfNarrow"},
+                                    {"conv_half", "convInputGradHalfPlain"}};
+constexpr Entry kFilterGradHalf[] = {{"conv_filter_half", "convFilterGradHalfSmall"},
+                                     {"conv_filter_half", "convFilterGradHalfNarrow"}};
+constexpr Entry kFilterGradHalfPlain = {"conv_filter_half", "convFilterGradHalfPlain"};
 constexpr Entry kConvDirect = {"conv_direct", "convDirect"},
                 kInputGradDirect = {"conv_direct", "convInputGradDirect"},
                 kFilterGradDirect = {"conv_filter", "convFilterGradDirect"},
                 kFilterGradJoin = {"conv_filter", "convFilterGradJoin"};
 
 int OnTensorCores(const Launcher& launcher) { return launcher.precision() == Precision::kTf32 ? 1 : 0; }
+
+// Whether groups of channels can be copied 8 numbers of bfloat16 at a time.
+bool IsAligned(const conv::Shape& s, const void* a, const void* b) {
+  return s.inGroup() % 8 == 0 && s.outGroup() % 8 == 0 && reinterpret_cast<uintptr_t>(a) % 16 == 0 &&
+         reinterpret_cast<uintptr_t>(b) % 16 == 0;
+}
 
 // How many numbers 32-bit arithmetic takes apart.
 constexpr int64_t kMostNumbers = (int64_t{1} << 31) - 256;
@@ -80,16 +99,16 @@ void LaunchDirect(Launcher& launcher, const conv::Shape& s, bool gradient) {
   const int64_t* const target = gradient ? s.in : s.out;
   const int64_t channels = gradient ? s.inC : s.outC;
   ConvDirectParams p = {};
-  p.target = launcher.data<float>(0);
-  p.source = launcher.data<float>(1);
-  p.filter = launcher.data<float>(2);
+  p.target = launcher.floats(0);
+  p.source = launcher.floats(1);
+  p.filter = launcher.floats(2);
   p.shape = DeviceShape(s);
   for (int d = 0; d < 3; d++) p.places[d] = Divider(target[d]);
   p.channels = Divider(channels);
   p.targetGroup = Divider(channels / s.groups);
   p.size = launcher.operand(0).size;
   if (!gradient) {
-    p.bias = launcher.data<float>(3);
+    p.bias = launcher.floats(3);
     p.activation = static_cast<Activation>(launcher.attr(22));
   }
   if (!Countable(launcher, s, p.size)) return;
@@ -101,9 +120,9 @@ void LaunchProduct(Launcher& launcher, const conv::Shape& s, bool gradient) {
   const int64_t* const target = gradient ? s.in : s.out;
   const int64_t columns = gradient ? s.inGroup() : s.outGroup();
   ConvParams p = {};
-  p.target = launcher.data<float>(0);
-  p.source = launcher.data<float>(1);
-  p.filter = launcher.data<float>(2);
+  p.target = launcher.floats(0);
+  p.source = launcher.floats(1);
+  p.filter = launcher.floats(2);
   p.shape = DeviceShape(s);
   p.rowCount = s.batch;
   p.phaseCount = 1;
@@ -118,7 +137,7 @@ void LaunchProduct(Launcher& launcher, const conv::Shape& s, bool gradient) {
   }
   p.channels = Divider(std::max<int64_t>(gradient ? s.outGroup() : s.inGroup(), 1));
   if (!gradient) {
-    p.bias = launcher.data<float>(3);
+    p.bias = launcher.floats(3);
     p.activation = static_cast<Activation>(launcher.attr(22));
   }
   if (!Countable(launcher, s, std::max(p.rowCount, phases))) return;
@@ -129,9 +148,22 @@ void LaunchProduct(Launcher& launcher, const conv::Shape& s, bool gradient) {
   const Tile tile = columns <= 32                                               ? kNarrow
                     : columns > 64 && largeBlocks >= launcher.multiprocessors() ? kLarge
                                                                                 : kSmall;
-  p.rowBlocks = static_cast<int32_t>(BlocksFor(p.rowCount, kTileRows[tile]));
-  const Grid grid = {p.rowBlocks * BlocksFor(columns, kTileColumns[tile]), std::min(s.groups, kMostBlocksYZ),
+  const bool halves = MultipliesHalves(launcher.instruction());
+  bool aligned = true;
+  if (halves) {
+    size_t at = 0;
+    p.source.data = const_cast<void*>(HalfFactorOf(launcher, 1, at));
+    p.filter.data = const_cast<void*>(HalfFactorOf(launcher, 2, at));
+    aligned = IsAligned(s, p.source.data, p.filter.data);
+  }
+  const Tile used = aligned ? tile : kSmall;
+  p.rowBlocks = static_cast<int32_t>(BlocksFor(p.rowCount, kTileRows[used]));
+  const Grid grid = {p.rowBlocks * BlocksFor(columns, kTileColumns[used]), std::min(s.groups, kMostBlocksYZ),
                      std::min(phases, kMostBlocksYZ)};
+  if (halves) {
+    const Entry& entry = (gradient ? kInputGradHalf : kConvHalf)[aligned ? static_cast<int>(used) : 3];
+    return launcher.Launch(entry, grid, aligned && used == kLarge ? 256 : 128, p);
+  }
   launcher.Launch((gradient ? kInputGrad : kConv)[OnTensorCores(launcher)][tile], grid, kConvThreads, p);
 }
 
@@ -164,26 +196,31 @@ struct FilterPlan {
   }
 };
 
+size_t ScratchOfFilter(const FilterPlan& plan, const Instruction& instruction) {
+  if (plan.splits == 1) return 0;
+  return ScratchAligned(plan.splits * instruction.operands[0].size * int64_t{sizeof(float)});
+}
+
 }  // namespace
 
-size_t ScratchConv(const Instruction&) { return 0; }
-size_t ScratchConvInputGrad(const Instruction&) { return 0; }
+size_t ScratchConv(const Instruction& instruction) { return ScratchOfFactors(instruction); }
+size_t ScratchConvInputGrad(const Instruction& instruction) { return ScratchOfFactors(instruction); }
 void LaunchConv(Launcher& launcher) { LaunchPass(launcher, false); }
 void LaunchConvInputGrad(Launcher& launcher) { LaunchPass(launcher, true); }
 
 size_t ScratchConvFilterGrad(const Instruction& instruction) {
   const FilterPlan plan(conv::ReadShape(instruction));
-  return plan.splits == 1 ? 0 : static_cast<size_t>(plan.splits * instruction.operands[0].bytes());
+  return ScratchOfFilter(plan, instruction) + ScratchOfFactors(instruction);
 }
 
 void LaunchConvFilterGrad(Launcher& launcher) {
   const conv::Shape s = conv::ReadShape(launcher.instruction());
   const FilterPlan plan(s);
   ConvFilterParams p = {};
-  p.out = launcher.data<float>(0);
+  p.out = launcher.floats(0);
   p.partial = launcher.scratch<float>();
-  p.input = launcher.data<float>(1);
-  p.dy = launcher.data<float>(2);
+  p.input = launcher.floats(1);
+  p.dy = launcher.floats(2);
   p.shape = DeviceShape(s);
   p.size = launcher.operand(0).size;
   if (p.size == 0 || !Countable(launcher, s, s.depth())) return;
@@ -197,11 +234,24 @@ void LaunchConvFilterGrad(Launcher& launcher) {
   p.splits = static_cast<int32_t>(plan.splits);
   p.rowBlocks = static_cast<int32_t>(plan.rowBlocks);
   p.rows = static_cast<int32_t>(s.depth());
-  const Entry& entry =
-      plan.direct ? kFilterGradDirect : kFilterGrad[OnTensorCores(launcher)][plan.tile - kSmall];
-  launcher.Launch(entry,
-                  {plan.rowBlocks * plan.columnBlocks, std::min(plan.groups, kMostBlocksYZ), plan.splits},
-                  kConvThreads, p);
+  const Grid grid = {plan.rowBlocks * plan.columnBlocks, std::min(plan.groups, kMostBlocksYZ), plan.splits};
+  const int tile = plan.tile - kSmall;
+  if (plan.direct) {
+    launcher.Launch(kFilterGradDirect, grid, kConvThreads, p);
+  } else if (MultipliesHalves(launcher.instruction())) {
+    size_t at = ScratchOfFilter(plan, launcher.instruction());
+    p.input.data = const_cast<void*>(HalfFactorOf(launcher, 1, at));
+    p.dy.data = const_cast<void*>(HalfFactorOf(launcher, 2, at));
+    if (IsAligned(s, p.input.data, p.dy.data)) {
+      launcher.Launch(kFilterGradHalf[tile], grid, 128, p);
+    } else {
+      p.rowBlocks = static_cast<int32_t>(BlocksFor(s.depth(), kTileRows[kSmall]));
+      const int64_t columnBlocks = BlocksFor(s.outGroup(), kTileColumns[kSmall]);
+      launcher.Launch(kFilterGradHalfPlain, {p.rowBlocks * columnBlocks, grid.y, grid.z}, 128, p);
+    }
+  } else {
+    launcher.Launch(kFilterGrad[OnTensorCores(launcher)][tile], grid, kConvThreads, p);
+  }
   if (plan.splits > 1) launcher.Launch(kFilterGradJoin, {BlocksFor(p.size, kConvThreads)}, kConvThreads, p);
 }
 

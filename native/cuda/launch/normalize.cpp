@@ -35,12 +35,12 @@ size_t ScratchNormalizeGrad(const Instruction& instruction) {
 
 void LaunchNormalize(Launcher& launcher) {
   NormalizeParams p = {};
-  p.out = launcher.data<float>(0);
-  p.mean = launcher.data<float>(1);
-  p.rstd = launcher.data<float>(2);
-  p.input = launcher.data<float>(3);
-  p.scale = launcher.data<float>(4);
-  p.offset = launcher.data<float>(5);
+  p.out = launcher.floats(0);
+  p.mean = launcher.floats(1);
+  p.rstd = launcher.floats(2);
+  p.input = launcher.floats(3);
+  p.scale = launcher.floats(4);
+  p.offset = launcher.floats(5);
   p.rows = launcher.attr(0);
   p.columns = launcher.attr(1);
   p.center = launcher.attr(2);
@@ -50,19 +50,19 @@ void LaunchNormalize(Launcher& launcher) {
 
 void LaunchNormalizeGrad(Launcher& launcher) {
   NormalizeGradParams p = {};
-  p.dx = launcher.data<float>(0);
-  p.dscale = launcher.data<float>(1);
-  p.doffset = launcher.data<float>(2);
-  p.dy = launcher.data<float>(3);
-  p.input = launcher.data<float>(4);
-  p.mean = launcher.data<float>(5);
-  p.rstd = launcher.data<float>(6);
-  p.scale = launcher.data<float>(7);
+  p.dx = launcher.floats(0);
+  p.dscale = launcher.floats(1);
+  p.doffset = launcher.floats(2);
+  p.dy = launcher.floats(3);
+  p.input = launcher.floats(4);
+  p.mean = launcher.floats(5);
+  p.rstd = launcher.floats(6);
+  p.scale = launcher.floats(7);
   p.partial = launcher.scratch<float>();
   p.rows = launcher.attr(0);
   p.columns = launcher.attr(1);
   p.splits = static_cast<int32_t>(Splits(p.rows));
-  if (p.dscale != nullptr || p.doffset != nullptr) {
+  if (p.dscale.data != nullptr || p.doffset.data != nullptr) {
     launcher.Launch(kSums, {BlocksFor(p.columns, kNormalizeAcross), p.splits}, kNormalizeThreads, p);
     launcher.Launch(kFinish, {BlocksFor(p.columns, kNormalizeThreads)}, kNormalizeThreads, p);
   }

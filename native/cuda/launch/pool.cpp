@@ -17,13 +17,13 @@ constexpr int64_t kMostNumbers = int64_t{1} << 32;
 void LaunchPooling(Launcher& launcher, bool gradient) {
   const conv::Shape s = conv::ReadPool(launcher.instruction());
   PoolParams p = {};
-  p.out = launcher.data<float>(0);
-  p.input = launcher.data<float>(1);
+  p.out = launcher.floats(0);
+  p.input = launcher.floats(1);
   p.size = launcher.operand(0).size;
   p.kind = static_cast<PoolKind>(launcher.attr(0));
   if (gradient) {
-    p.y = launcher.data<float>(2);
-    p.dy = launcher.data<float>(3);
+    p.y = launcher.floats(2);
+    p.dy = launcher.floats(3);
   }
   if (p.size == 0) return;
   if (p.size >= kMostNumbers) {

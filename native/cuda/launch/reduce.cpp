@@ -56,6 +56,7 @@ void LaunchReduce(Launcher& launcher) {
   p.kind = static_cast<ReduceKind>(launcher.attr(0));
   p.dtype = launcher.operand(1).dtype;
   p.isBool = launcher.operand(0).dtype == DType::kBool ? 1 : 0;
+  p.outHalf = launcher.operand(0).dtype == DType::kBfloat16 ? 1 : 0;
   p.scale = launcher.attrFloat(4);
   const int64_t across = shape.few ? 1 : kReduceAcross;
   launcher.Launch(shape.few ? kFew : kMany, {BlocksFor(p.outputs, across), p.splits}, kReduceThreads, p);

@@ -26,8 +26,8 @@ size_t ScratchSoftmaxCrossEntropy(const Instruction&) { return 0; }
 
 void LaunchSoftmax(Launcher& launcher) {
   SoftmaxParams p = {};
-  p.out = launcher.data<float>(0);
-  p.input = launcher.data<float>(1);
+  p.out = launcher.floats(0);
+  p.input = launcher.floats(1);
   p.rows = launcher.attr(0);
   p.columns = launcher.attr(1);
   p.log = launcher.attr(2);
@@ -36,9 +36,9 @@ void LaunchSoftmax(Launcher& launcher) {
 
 void LaunchSoftmaxGrad(Launcher& launcher) {
   SoftmaxParams p = {};
-  p.out = launcher.data<float>(0);
-  p.input = launcher.data<float>(1);
-  p.dy = launcher.data<float>(2);
+  p.out = launcher.floats(0);
+  p.input = launcher.floats(1);
+  p.dy = launcher.floats(2);
   p.rows = launcher.attr(0);
   p.columns = launcher.attr(1);
   p.log = launcher.attr(2);
