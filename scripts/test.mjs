@@ -1,4 +1,5 @@
-// Runs every test: the C++ programs, the counts of their instructions, then mocha; ends with one line that adds up what the runners counted.
+// Runs every test: the C++ programs, the counts of their instructions, mocha, and some of its tests again on an emulated GPU; ends with one line that adds up
+// what the runners counted.
 //
 //   node scripts/test.mjs [--no-cpp] [mocha arguments]
 import { spawnSync } from 'node:child_process';
@@ -6,6 +7,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { briefTests, cudaEnvironment, leftOut, leftOutPattern } from './cuda-tests.mjs';
 import { checkInstructions } from './instructions.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -46,7 +48,7 @@ function cppTests() {
   total.skipped += skipped;
 }
 
-function mochaTests(args) {
+function mochaTests(args, env = process.env) {
   const folder = mkdtempSync(join(tmpdir(), 'nabla-tests-'));
   const report = join(folder, 'report.json');
   const mocha = join(root, 'node_modules/mocha/bin/mocha.js');
@@ -56,7 +58,7 @@ function mochaTests(args) {
   const { status } = run(
     process.execPath,
     ['--import', 'tsx', '--expose-gc', mocha, '--timeout', '120000', ...reporter, ...files, ...args],
-    { stdio: 'inherit' },
+    { stdio: 'inherit', env },
   );
   if (!existsSync(report)) {
     console.log(`mocha ended with ${status} and counted nothing`);
@@ -72,6 +74,13 @@ function mochaTests(args) {
 
 const args = process.argv.slice(2);
 if (!args.includes('--no-cpp')) cppTests();
-mochaTests(args.filter((arg) => arg !== '--no-cpp'));
+const given = args.filter((arg) => arg !== '--no-cpp');
+// What takes the default backend means the processor's, on machines with a GPU too.
+mochaTests(given, { ...process.env, NABLA_CUDA_DRIVER: process.env.NABLA_CUDA_DRIVER ?? 'none' });
+const emulation = join(root, 'build/nabla_emulated_cuda.so');
+if (given.length === 0 && existsSync(emulation)) {
+  console.log(`on an emulated GPU; left to \`npm run test:cuda\`: ${leftOut.join('; ')}`);
+  mochaTests([...briefTests, '--grep', leftOutPattern, '--invert'], cudaEnvironment(emulation));
+}
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed === 0 ? 0 : 1);

@@ -10,19 +10,37 @@ import type { Recipes } from './replay.ts';
 
 /** Memory of the backend, shared by the tensors that view it; freed with the last of them, or when it is collected. */
 export class Storage {
-  readonly engine: Engine;
   readonly bytes: number;
   /** What it holds, for listings: 'parameters', 'gradients'. */
   readonly label: string | undefined;
   private block: Block | undefined;
   private holders = 0;
 
+  private home: Engine;
+
   /** Zeroed, or over a block of the engine. */
   constructor(engine: Engine, bytes: number, label?: string, block: Block = engine.blocks.zeroed(bytes)) {
-    this.engine = engine;
+    this.home = engine;
     this.bytes = bytes;
     this.label = label;
     this.block = block;
+  }
+
+  /** Whose memory it is. */
+  get engine(): Engine {
+    return this.home;
+  }
+
+  /** Moves to the engine that took the place of its own, if one did. `bytes`: what it holds, where that cannot be read any more. */
+  follow(bytes?: Uint8Array): void {
+    const { successor, backend, blocks } = this.home;
+    if (successor === undefined || this.block === undefined) return;
+    const held = bytes ?? new Uint8Array(this.bytes);
+    if (bytes === undefined) backend.read(this.handle, 0, held);
+    blocks.free(this.block);
+    this.home = successor;
+    this.block = successor.blocks.zeroed(this.bytes);
+    successor.backend.write(this.handle, 0, held);
   }
 
   /** The buffer's handle; throws once it is freed. */
@@ -87,9 +105,9 @@ export class Executable {
     this.handle = engine.backend.load(words);
   }
 
-  /** Has some of that memory been freed, so that the program must be traced anew? */
+  /** Has some of that memory been freed, or moved to another backend, so that the program must be traced anew? */
   get stale(): boolean {
-    return this.captured.some((storage) => storage.freed);
+    return this.captured.some((storage) => storage.freed || storage.engine !== this.engine);
   }
 
   /** Has it been unloaded? */
@@ -186,6 +204,12 @@ export class Engine {
   readonly backend: Backend;
   /** Runs that have not ended. While there is one, a call on this thread may have to wait for its step. */
   runs = 0;
+  /** Models that are being trained or evaluated on it. */
+  users = 0;
+  /** @internal The engine that took its place: what lies here moves there when it is next used. */
+  successor: Engine | undefined;
+  /** @internal Opens the backends that may take its place, where nobody asked for this one by name. */
+  rivals: (() => readonly Engine[]) | undefined;
   /** @internal Its buffers. */
   readonly blocks: Blocks;
   /** @internal Programs of kernel calls that were made at once. */
@@ -233,7 +257,7 @@ export class Engine {
 }
 
 // What the library computes on. One a JavaScript environment; worker threads have their own.
-const current: { engine: Engine | undefined; open: (() => Backend) | undefined } = {
+const current: { engine: Engine | undefined; open: (() => Engine) | undefined } = {
   engine: undefined,
   open: undefined,
 };
@@ -244,7 +268,7 @@ export function engine(): Engine {
     if (current.open === undefined) {
       throw new NablaError('backend', "no backend is ready; call `await setBackend('wasm', { wasm })` first");
     }
-    current.engine = new Engine(current.open());
+    current.engine = current.open();
   }
   return current.engine;
 }
@@ -261,6 +285,6 @@ export function useEngine(former: Engine): void {
 }
 
 /** Says how the platform opens its fastest backend when the first tensor is made. */
-export function onFirstUse(open: () => Backend): void {
+export function onFirstUse(open: () => Engine): void {
   current.open = open;
 }

@@ -276,7 +276,7 @@ export const optionNames = {
     samples: 'oneHot scale shift',
     scaledDotProductAttention: 'causal dropout mask scale',
     sequential: 'layers name',
-    setBackend: 'device instructionSet precision threads',
+    setBackend: 'device instructionSet measure precision threads',
     summaryWriter: 'logDir',
     tensorBoard: 'histogramFreq logDir updateFreq',
     watchTraining: 'deadShare every exploding vanishing warn x',

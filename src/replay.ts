@@ -54,7 +54,7 @@ export function replay(op: Replayable, a: Tensor, b: Tensor | undefined, number:
     second = source;
   }
   const { engine } = first.storage;
-  if (second.storage.engine !== engine) return undefined;
+  if (second.storage.engine !== engine || engine.successor !== undefined) return undefined;
   let recipe = engine.recipes.get(hashOf(op, a, b, number));
   while (recipe !== undefined && !fits(recipe, op, a, b, number)) recipe = recipe.next;
   return recipe === undefined || recipe.program.unloaded ? undefined : follow(engine, recipe, first, second);

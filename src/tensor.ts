@@ -81,6 +81,8 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
         'this tensor has been disposed of; keep it alive for as long as it is used',
       );
     }
+    const { storage } = this.source;
+    if (storage.engine.successor !== undefined) storage.follow();
     return this.source;
   }
 

@@ -8,7 +8,7 @@ import { scope, type Tensor } from '../src/tensor.ts';
 import { fastest, on, reference } from './support/backends.ts';
 import { type Case, makeCase } from './support/case.ts';
 import { outputsOf } from './support/cases.ts';
-import { openEmulated } from './support/cuda.ts';
+import { openTested } from './support/cuda.ts';
 import { arg, close, generator, type Numbers, numbersOf, place } from './support/data.ts';
 
 const product = { rtol: 1e-4, atol: 1e-4, gradient: true };
@@ -123,7 +123,7 @@ describe('tiles of the CUDA backend, emulated', function () {
   this.timeout(300_000);
   let engine: Engine;
   before(async () => {
-    engine = await openEmulated();
+    engine = await openTested();
   });
   after(() => {
     engine?.close();
@@ -132,7 +132,7 @@ describe('tiles of the CUDA backend, emulated', function () {
   for (const test of cases) it(`${test.op} ${test.label}`, () => check(test, engine));
 
   it('convolve on tensor cores, to the 10 bits of TF32', async () => {
-    const tensors = await openEmulated({}, 'tf32');
+    const tensors = await openTested('tf32');
     for (const test of cases) if (test.op === 'conv2d') check(test, tensors, 1e-3);
     tensors.close();
     useEngine(engine);

@@ -1,18 +1,26 @@
 // The CUDA backend over the emulated driver (native/cuda/emulation): every op against the reference, whole models against the CPU.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { layers, optimizers, samples, sequential, setSeed, type Tensor, tensor } from '../src/api.ts';
 import { valueAndGrad } from '../src/autodiff.ts';
 import { generateDigits } from '../src/data/digits.ts';
-import { type Engine, useEngine } from '../src/engine.ts';
+import { type Engine, Executable, engine as engineInUse, useEngine } from '../src/engine.ts';
 import { jit } from '../src/jit.ts';
 import * as ops from '../src/ops/index.ts';
+import { Graph, type MicroOp, Value } from '../src/program/graph.ts';
+import { kernels } from '../src/program/kernels.ts';
 import { scope } from '../src/tensor.ts';
 import { fastest, on, reference } from './support/backends.ts';
 import type { Case } from './support/case.ts';
 import { casesByOp, outputsOf } from './support/cases.ts';
-import { openEmulated } from './support/cuda.ts';
+import { openTested } from './support/cuda.ts';
 import { close, generator, type Numbers, numbersOf, place } from './support/data.ts';
 import { clusters, compiled, weightsOf } from './support/models.ts';
+import { allNames, recordingLoads } from './support/recording.ts';
+
+const sources = fileURLToPath(new URL('../native/cuda', import.meta.url));
 
 interface Result {
   readonly shape: string;
@@ -60,11 +68,36 @@ function gradients(test: Case, numbers: readonly Numbers[]): Numbers[] {
   return results;
 }
 
+/** All 32 bits that the generator gives, which no op shows, and numbers copied by a map of nothing else. */
+function rawDraws(): number[] {
+  const graph = new Graph();
+  const state = graph.input([4], 'int32');
+  const map = (dtype: 'int32' | 'float32', inputs: Value[], micro: MicroOp[]) => {
+    const out = new Value([1000], dtype, { kind: 'node' });
+    graph.add({ kernel: 'map', outputs: [out], inputs, attributes: [], micro, where: 'test' });
+    graph.outputs.push(out);
+    return out;
+  };
+  map('int32', [state], [{ op: 'randomBits', args: [0, 5] }]);
+  const uniform = map('float32', [state], [{ op: 'random', args: [0, 6] }]);
+  map('float32', [uniform], [{ op: 'identity', args: [0] }]);
+  const program = new Executable(engineInUse(), graph);
+  const key = ops.tensor([11, 22, 33, 0], [4], 'int32');
+  const results = (['int32', 'float32', 'float32'] as const).map((dtype) => ops.zeros([1000], dtype));
+  program.run(
+    [key.memory('test')],
+    results.map((result) => result.memory('test')),
+  );
+  return results.flatMap((result) => [...result.dataSync()]);
+}
+
 describe('the CUDA backend, emulated', function () {
   this.timeout(300_000);
   let engine: Engine;
+  const seen = new Set<string>();
   before(async () => {
-    engine = await openEmulated();
+    engine = await openTested();
+    recordingLoads(engine.backend, seen);
   });
   after(() => {
     engine?.close();
@@ -115,7 +148,7 @@ describe('the CUDA backend, emulated', function () {
   }
 
   it('multiplies on tensor cores: exactly where TF32 holds the numbers, else to its 10 bits', async () => {
-    const tensors = await openEmulated({}, 'tf32');
+    const tensors = await openTested('tf32');
     assert.match(tensors.backend.info.device, /TF32 products/);
     const random = generator('tf32');
     // Small and large tiles with edges, a sum in parts, nothing to add up.
@@ -226,6 +259,26 @@ describe('the CUDA backend, emulated', function () {
     assert.deepEqual(results, [20, 20, 20, 20]);
   });
 
+  it("draws the CPU's random numbers, to the bit", () => {
+    const drawn = () => {
+      setSeed(8);
+      return scope(() => [
+        ...[ops.randomUniform([3, 333]), ops.randomInt([1001], -9, 1e6), ops.randomBernoulli([77], 0.3)].map(
+          (draw) => [...draw.dataSync()],
+        ),
+        [...jit(() => ops.add(ops.randomUniform([5, 50]), ops.randomUniform([50])))().dataSync()],
+        rawDraws(),
+      ]);
+    };
+    assert.deepEqual(on(engine, drawn), on(fastest(), drawn));
+    // Of numbers that are made from them by functions, all but the last bits.
+    const normal = () => {
+      setSeed(8);
+      return scope(() => ops.randomNormal([1000]).dataSync());
+    };
+    close(on(engine, normal), on(fastest(), normal), { rtol: 1e-5, atol: 1e-6 }, 'normal numbers');
+  });
+
   it('takes arrays in pieces, and gives them back whole', () => {
     useEngine(engine);
     // More than twice what a piece of pinned memory holds.
@@ -235,7 +288,7 @@ describe('the CUDA backend, emulated', function () {
   });
 
   it('gives all memory back, with its guards whole', async () => {
-    const fresh = await openEmulated();
+    const fresh = await openTested();
     useEngine(fresh);
     scope(() => {
       for (let i = 1; i < 50; i++) ops.sum(ops.matMul(ops.zeros([i, 7]), ops.ones([7, i]))).dataSync();
@@ -246,5 +299,46 @@ describe('the CUDA backend, emulated', function () {
     assert.equal(ops.add(tensor([1]), 1).dataSync()[0], 2);
     fresh.close();
     useEngine(engine);
+  });
+
+  it('has in its sources both halves of every kernel, and each half the other', () => {
+    const read = (folder: string, ending: string) =>
+      readdirSync(join(sources, folder))
+        .filter((name) => name.endsWith(ending))
+        .map((name) => ({
+          name: name.slice(0, -ending.length),
+          text: readFileSync(join(sources, folder, name), 'utf8'),
+        }));
+    const hosts = [...read('launch', '.cpp'), ...read('.', '.cpp')];
+    const started = hosts.flatMap(({ text }) =>
+      [...text.matchAll(/\{"(\w+)",\s+"(\w+)"\}/g)].map(([, family, name]) => `${family}.${name}`),
+    );
+    const written = read('kernels', '.cu').flatMap(({ name, text }) =>
+      [...text.matchAll(/^\s*NABLA_ENTRY\((\w+)/gm)].map(([, entry]) => `${name}.${entry}`),
+    );
+    // Kernels that a macro makes have names that only the compiler knows.
+    const literal = new Set(started);
+    assert.deepEqual(
+      written.filter((name) => !/[A-Z]$|##/.test(name) && !literal.has(name)),
+      [],
+    );
+    const families = new Set(written.map((name) => name.split('.')[0]));
+    assert.deepEqual(
+      started.filter((name) => !families.has(name.split('.')[0])),
+      [],
+    );
+    for (const name of Object.keys(kernels)) {
+      const [first, ...rest] = name;
+      const kernel = `${first!.toUpperCase()}${rest.join('')}`;
+      for (const half of [`void Launch${kernel}(Launcher&`, `size_t Scratch${kernel}(const Instruction&`])
+        assert.equal(hosts.filter(({ text }) => text.includes(half)).length, 1, half);
+    }
+  });
+
+  it('has run every kernel of the list, and every micro-operation', function () {
+    // Only after all of the tests before it.
+    if (this.test!.parent!.tests.some((test) => test.state === undefined && test !== this.test)) this.skip();
+    const missing = allNames.filter((name) => !seen.has(name));
+    assert.deepEqual(missing, [], 'add cases to tests/support/cases*.ts');
   });
 });

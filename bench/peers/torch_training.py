@@ -1,5 +1,7 @@
-"""What the PyTorch peers of workloads 2 to 4 share: threads, and training eagerly, with the fused optimizer, and compiled."""
+"""What the PyTorch peers of workloads 2 to 4 share: threads, the device, and training eagerly, with the fused optimizer, and compiled."""
 
+import contextlib
+import os
 import sys
 
 from protocol import THREADS, missing, serve
@@ -14,6 +16,29 @@ torch.set_num_interop_threads(1)
 torch.set_flush_denormal(True)
 torch.manual_seed(1)
 
+# `cuda` for the benchmarks of GPUs, with float32 products in TF32, or all that autocast gives to bfloat16.
+DEVICE = os.environ.get("BENCH_DEVICE", "cpu")
+DTYPE = os.environ.get("BENCH_DTYPE", "float32")
+if DEVICE == "cuda":
+    if not torch.cuda.is_available():
+        missing("PyTorch sees no CUDA device")
+    torch.set_default_device("cuda")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+
+
+def placed(*tensors):
+    """The tensors on the device."""
+    return tuple(each.to(DEVICE) for each in tensors)
+
+
+def precision():
+    """What forward passes run in."""
+    if DTYPE == "bfloat16":
+        return torch.autocast(DEVICE, torch.bfloat16)
+    return contextlib.nullcontext()
+
 
 def training(network, loss_of, batches, optimizer, fused=True, compiled=False):
     """An entry that trains `network()` by `loss_of(model, *batch)` on the batches in turn."""
@@ -21,16 +46,18 @@ def training(network, loss_of, batches, optimizer, fused=True, compiled=False):
     def prepare():
         model = network()
         step = optimizer(model.parameters(), fused=fused)
+        there = [placed(*batch) for batch in batches]
 
         def forward(*batch):
-            return loss_of(model, *batch)
+            with precision():
+                return loss_of(model, *batch)
 
         evaluate = torch.compile(forward) if compiled else forward
 
         def run(n):
             for i in range(n):
                 step.zero_grad(set_to_none=True)
-                loss = evaluate(*batches[i % len(batches)])
+                loss = evaluate(*there[i % len(there)])
                 loss.backward()
                 step.step()
             return n, loss.item()

@@ -1,6 +1,6 @@
 """Workload 1 in PyTorch: MLP 784-128-10, batch 32, Adam; eager, with the fused optimizer, compiled; and prediction."""
 
-from torch_training import chosen, serve, torch
+from torch_training import DEVICE, chosen, precision, serve, torch
 
 from w1_data import BATCHES, BATCH, inputs, labels
 
@@ -14,11 +14,12 @@ def train(fused, compiled=False):
         model = network()
         criterion = torch.nn.CrossEntropyLoss()
         optimizer = torch.optim.Adam(model.parameters(), fused=fused)
-        xs = [torch.from_numpy(x) for x in inputs(BATCHES, BATCH)]
-        ys = [torch.from_numpy(y).long() for y in labels(BATCHES, BATCH)]
+        xs = [torch.from_numpy(x).to(DEVICE) for x in inputs(BATCHES, BATCH)]
+        ys = [torch.from_numpy(y).long().to(DEVICE) for y in labels(BATCHES, BATCH)]
 
         def forward(x, y):
-            return criterion(model(x), y)
+            with precision():
+                return criterion(model(x), y)
 
         evaluate = torch.compile(forward) if compiled else forward
 
@@ -39,7 +40,7 @@ def train(fused, compiled=False):
 def predict(batch, traced):
     def prepare():
         model = torch.nn.Sequential(network(), torch.nn.Softmax(dim=1)).eval()
-        xs = [torch.from_numpy(x) for x in inputs(8, batch)]
+        xs = [torch.from_numpy(x).to(DEVICE) for x in inputs(8, batch)]
         if traced:
             model = torch.jit.optimize_for_inference(torch.jit.trace(model, xs[0]))
 

@@ -10,6 +10,9 @@ process.env.NABLA_THREADS = String(threads);
 // Only now: the library reads the environment.
 export const nabla = await import('../../src/index.ts').catch((error: unknown) => missing(error));
 
+// As the runner asks for: `bfloat16`, or the backend's own float32.
+if (process.env.BENCH_DTYPE === 'bfloat16') nabla.setDtypePolicy('mixed_bfloat16');
+
 /** What is trained on: `batches` batches of `batch` samples. */
 export interface Training {
   /** A compiled model. */

@@ -61,7 +61,7 @@ CudaDevice::CudaDevice(const Driver& driver, const Gpu& gpu, Precision precision
 CudaDevice::~CudaDevice() {
   if (context_.get() == nullptr) return;
   (void)driver_.CtxSetCurrent(context_.get());
-  if (stream_.get() != nullptr) (void)driver_.StreamSynchronize(stream_.get());
+  (void)streams_.Synchronize();
   blas_.reset();
 }
 
@@ -76,10 +76,15 @@ std::string CudaDevice::Open() {
   uint64_t threshold = UINT64_MAX;
   error = driver_.DeviceGetDefaultMemPool(&pool, gpu_.device);
   if (error == kSuccess) error = driver_.MemPoolSetAttribute(pool, kPoolReleaseThreshold, &threshold);
-  CUstream stream = nullptr;
-  if (error == kSuccess) error = driver_.StreamCreate(&stream, kStreamNonBlocking);
-  if (error == kSuccess) stream_ = Resource<CUstream>(stream, {driver_.StreamDestroy});
-  if (error == kSuccess) error = staging_.Open(driver_, stream);
+  if (error == kSuccess) error = streams_.Open(driver_);
+  void* records = nullptr;
+  if (error == kSuccess) error = driver_.MemAllocHost(&records, kTurns * sizeof(FaultRecord));
+  if (error == kSuccess) records_ = Resource<void*>(records, {driver_.MemFreeHost});
+  for (Turn& turn : turns_) {
+    CUevent event = nullptr;
+    if (error == kSuccess) error = driver_.EventCreate(&event, kEventDisableTiming);
+    if (error == kSuccess) turn.ended = Resource<CUevent>(event, {driver_.EventDestroy});
+  }
   if (error != kSuccess) return Failed(error, "opening " + gpu_.name);
   if (const BlasLibrary* const library = OpenBlas(driver_)) blas_ = Blas::Start(*library, gpu_.name);
   return Take(sizeof(FaultRecord), "the record of faults", fault_);
@@ -125,14 +130,14 @@ std::string CudaDevice::Take(int64_t bytes, const char* what, DeviceBlock& block
   CUresult error = kOutOfMemory;
   // More than the GPU has is not worth asking for.
   if (static_cast<int64_t>(wanted) <= gpu_.memoryBytes) {
-    error = driver_.MemAllocAsync(&address, wanted, stream_.get());
+    error = driver_.MemAllocAsync(&address, wanted, streams_.work());
     if (error == kOutOfMemory) {
       // What was given back lies in pieces, perhaps: all of it goes back to the driver.
       CUmemoryPool pool = nullptr;
-      error = driver_.StreamSynchronize(stream_.get());
+      error = streams_.Synchronize();
       if (error == kSuccess) error = driver_.DeviceGetDefaultMemPool(&pool, gpu_.device);
       if (error == kSuccess) error = driver_.MemPoolTrimTo(pool, 0);
-      if (error == kSuccess) error = driver_.MemAllocAsync(&address, wanted, stream_.get());
+      if (error == kSuccess) error = driver_.MemAllocAsync(&address, wanted, streams_.work());
     }
   }
   if (error == kOutOfMemory) {
@@ -141,12 +146,14 @@ std::string CudaDevice::Take(int64_t bytes, const char* what, DeviceBlock& block
     return std::string("not enough GPU memory, got a request for ") + std::to_string(bytes) + " bytes for " +
            what + " while " + std::to_string(inventory_.held()) + " are held here and " +
            std::to_string(free) + " of " + std::to_string(total) +
-           " are free, expected less; use a smaller batch or model, dispose of tensors, or "
-           "end other programs on the GPU";
+           " are free, expected less; use a smaller batch or model, recompute activations with checkpoint(), "
+           "train in 'mixed_bfloat16', dispose of tensors, or end other programs on the GPU";
   }
   if (error != kSuccess) return Failed(error, std::string("taking memory for ") + what);
-  block = DeviceBlock(driver_, stream_.get(), address, bytes);
-  error = driver_.MemsetD8Async(address, 0, wanted, stream_.get());
+  block = DeviceBlock(streams_, address, bytes);
+  error = streams_.Begin(block.use);
+  if (error == kSuccess) error = driver_.MemsetD8Async(address, 0, wanted, streams_.work());
+  streams_.Queued();
   return error == kSuccess ? std::string() : Failed(error, std::string("clearing memory for ") + what);
 }
 
@@ -166,14 +173,15 @@ std::string CudaDevice::Free(double handle) {
 }
 
 std::string CudaDevice::Write(double handle, double byteOffset, const void* source, size_t bytes) {
-  const auto* const buffer = inventory_.FindBuffer(handle);
+  auto* const buffer = inventory_.FindBuffer(handle);
   if (buffer == nullptr) return WrongBuffer(handle);
   int64_t offset = 0;
   std::string error = CheckRange(buffer->block.bytes(), byteOffset, bytes, offset);
   if (error.empty()) error = Enter();
   if (!error.empty()) return error;
+  DeviceBlock& block = buffer->block;
   const CUresult result =
-      staging_.Write(buffer->block.address() + static_cast<CUdeviceptr>(offset), source, bytes);
+      streams_.Write(block.address() + static_cast<CUdeviceptr>(offset), block.use, source, bytes);
   return result == kSuccess ? std::string() : Failed(result, "copying to the GPU");
 }
 
@@ -184,8 +192,9 @@ std::string CudaDevice::Read(double handle, double byteOffset, void* target, siz
   std::string error = CheckRange(buffer->block.bytes(), byteOffset, bytes, offset);
   if (error.empty()) error = Enter();
   if (!error.empty()) return error;
+  const DeviceBlock& block = buffer->block;
   const CUresult result =
-      staging_.Read(target, buffer->block.address() + static_cast<CUdeviceptr>(offset), bytes);
+      streams_.Read(target, block.address() + static_cast<CUdeviceptr>(offset), block.use, bytes);
   return result == kSuccess ? std::string() : Failed(result, "copying from the GPU");
 }
 

@@ -21,8 +21,9 @@ namespace nabla::cuda {
 // cannot be used.
 std::unique_ptr<Device> OpenDevice(int ordinal, Precision precision, std::string& reason);
 
-// Everything is queued on one stream, in order; only reads, refusals of data and the ends of runs wait for
-// it. Once the device is lost, every call says so.
+// Everything is queued on one stream, in order, but for copies that may go beside it (Streams); only reads,
+// refusals of data and runs wait for it, and runs keep one turn queued beyond the one they wait for, so that
+// the GPU has work while JavaScript has the device. Once the device is lost, every call says so.
 class CudaDevice final : public Device {
  public:
   CudaDevice(const Driver& driver, const Gpu& gpu, Precision precision);
@@ -45,6 +46,7 @@ class CudaDevice final : public Device {
   std::string Begin(double program, const double* bindings, size_t count,
                     std::unique_ptr<Lease>& lease) override;
   int64_t Advance(Lease& lease, int64_t most, StepFault& fault) override;
+  int64_t Settle(Lease& lease, StepFault& fault) override;
   void End(Lease& lease) override;
   void Abort() override { abort_.store(true, std::memory_order_relaxed); }
 
@@ -61,8 +63,15 @@ class CudaDevice final : public Device {
   std::string QueueKernels(CudaProgram& program);
   std::string Capture(CudaProgram& program, CUgraphExec& executable);
   std::string ClearFault();
-  // Waits for the queue; the steps completed since ClearFault by a program that may refuse its data.
-  std::string ReadFault(StepFault& fault, int64_t& steps);
+  // Waits for the queue.
+  std::string ReadFault(StepFault& fault);
+  // Makes the run that whose turns are queued: one at a time, since they share the record of faults.
+  std::string TakeTurns(CudaLease& lease);
+  // Queues steps of a run as a turn; how many they are.
+  std::string QueueTurn(CudaLease& lease, int64_t wanted, int64_t& steps);
+  // Waits for the oldest turn, and tells its run what became of it.
+  void FinishTurn();
+  void FinishTurns();
   // Finds out which products of the program NVIDIA's library does faster.
   void MeasureProducts(const CudaProgram& program);
   // Gives back what no program that is left needs.
@@ -74,13 +83,18 @@ class CudaDevice final : public Device {
   const Precision precision_;
   std::string lost_;
   Owned<CUcontext, PrimaryContextRelease> context_;
-  Resource<CUstream> stream_;
+  Streams streams_;
   KernelLibrary library_;
   std::unique_ptr<Blas> blas_;
-  Staging staging_;
   DeviceBlock fault_;
   Inventory<DeviceBlock, CudaProgram> inventory_;
   std::vector<std::byte*> resolved_;
+  // Turns under way are those of the run `running_`, the oldest first; records_ is pinned, one for each.
+  static constexpr size_t kTurns = 2;
+  Resource<void*> records_;
+  Turn turns_[kTurns];
+  size_t oldest_ = 0, underWay_ = 0;
+  CudaLease* running_ = nullptr;
   std::atomic<bool> abort_{false};
 };
 

@@ -25,6 +25,18 @@ struct CudaProgram : LoadedProgram {
 
 struct CudaLease : ProgramLease<CudaProgram> {
   int64_t stepsATurn = 1;
+  int64_t underWay = 0;   // steps that are queued and were not waited for
+  int64_t completed = 0;  // steps that were waited for and not yet told
+  int64_t counted = 0;    // of those that the record of faults counts
+  StepFault fault;
+};
+
+// Steps of a run that are queued together.
+struct Turn {
+  Resource<CUevent> ended;
+  CudaLease* lease = nullptr;
+  int64_t steps = 0;
+  uint64_t queued = 0;  // as Streams numbers
 };
 
 }  // namespace nabla::cuda

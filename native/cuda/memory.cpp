@@ -1,4 +1,4 @@
-// Copies through pinned memory.
+// Copies through pinned memory, among the kernels or beside them.
 #include "cuda/memory.h"
 
 #include <algorithm>
@@ -6,11 +6,16 @@
 
 namespace nabla::cuda {
 
-CUresult Staging::Open(const Driver& driver, CUstream stream) {
+CUresult Streams::Open(const Driver& driver) {
   driver_ = &driver;
-  stream_ = stream;
+  for (Resource<CUstream>* const stream : {&work_, &copies_}) {
+    CUstream made = nullptr;
+    const CUresult error = driver.StreamCreate(&made, kStreamNonBlocking);
+    if (error != kSuccess) return error;
+    *stream = Resource<CUstream>(made, {driver.StreamDestroy});
+  }
   void* memory = nullptr;
-  CUresult error = driver.MemAllocHost(&memory, 2 * kHalf);
+  CUresult error = driver.MemAllocHost(&memory, kPieces * kPiece);
   if (error != kSuccess) return error;
   memory_ = Resource<void*>(memory, {driver.MemFreeHost});
   for (Resource<CUevent>& event : events_) {
@@ -22,43 +27,89 @@ CUresult Staging::Open(const Driver& driver, CUstream stream) {
   return kSuccess;
 }
 
-CUresult Staging::Write(CUdeviceptr target, const void* source, size_t bytes) {
-  const std::byte* from = static_cast<const std::byte*>(source);
-  CUresult error = kSuccess;
-  while (bytes > 0 && error == kSuccess) {
-    const size_t piece = std::min(bytes, kHalf);
-    const size_t i = next_;
-    if (busy_[i]) error = driver_->EventSynchronize(events_[i].get());
-    if (error != kSuccess) return error;
-    std::memcpy(half(i), from, piece);
-    error = driver_->MemcpyHtoDAsync(target, half(i), piece, stream_);
-    if (error == kSuccess) error = driver_->EventRecord(events_[i].get(), stream_);
-    busy_[i] = true;
-    next_ = 1 - i;
-    target += piece;
-    from += piece;
-    bytes -= piece;
-  }
+Streams::~Streams() {
+  if (copies_.get() != nullptr) (void)Synchronize();
+}
+
+CUresult Streams::Synchronize() {
+  const uint64_t queued = queued_;
+  CUresult error = driver_->StreamSynchronize(copies_.get());
+  if (error == kSuccess) error = driver_->StreamSynchronize(work_.get());
+  if (error == kSuccess) Done(queued);
   return error;
 }
 
-CUresult Staging::Read(void* target, CUdeviceptr source, size_t bytes) {
-  // What still leaves a half is ordered before what comes into it, by the stream.
-  const size_t pieces = (bytes + kHalf - 1) / kHalf;
-  const auto size = [&](size_t piece) { return std::min(bytes - piece * kHalf, kHalf); };
-  const auto ask = [&](size_t piece) {
-    const CUresult error =
-        driver_->MemcpyDtoHAsync(half(piece % 2), source + piece * kHalf, size(piece), stream_);
-    return error == kSuccess ? driver_->EventRecord(events_[piece % 2].get(), stream_) : error;
-  };
-  CUresult error = pieces > 0 ? ask(0) : kSuccess;
-  for (size_t piece = 0; piece < pieces && error == kSuccess; piece++) {
-    if (piece + 1 < pieces) error = ask(piece + 1);
-    if (error == kSuccess) error = driver_->EventSynchronize(events_[piece % 2].get());
-    if (error == kSuccess)
-      std::memcpy(static_cast<std::byte*>(target) + piece * kHalf, half(piece % 2), size(piece));
+CUresult Streams::Await(const Use& use) {
+  if (use.copies <= awaited_) return kSuccess;
+  awaited_ = use.copies;
+  // A piece whose place was taken again was waited for before that.
+  if (use.copies + kPieces <= taken_) return kSuccess;
+  return driver_->StreamWaitEvent(work_.get(), event(use.copies), 0);
+}
+
+void Streams::Free(CUdeviceptr address, const Use& use) {
+  (void)Await(use);
+  (void)driver_->MemFreeAsync(address, work_.get());
+}
+
+CUresult Streams::WaitForPiece(uint64_t number) {
+  bool& busy = busy_[number % kPieces];
+  const CUresult error = busy ? driver_->EventSynchronize(event(number)) : kSuccess;
+  if (error == kSuccess) busy = false;
+  return error;
+}
+
+CUresult Streams::TakePiece(uint64_t& number) {
+  const CUresult error = WaitForPiece(taken_ + 1);
+  if (error == kSuccess) number = ++taken_;
+  return error;
+}
+
+CUresult Streams::Write(CUdeviceptr target, Use& use, const void* source, size_t bytes) {
+  const bool beside = GoesBeside(use, bytes);
+  const CUstream stream = beside ? copies_.get() : work_.get();
+  CUresult error = beside ? kSuccess : Begin(use);
+  const std::byte* from = static_cast<const std::byte*>(source);
+  for (size_t done = 0; done < bytes && error == kSuccess; done += kPiece) {
+    const size_t size = std::min(bytes - done, kPiece);
+    uint64_t number = 0;
+    error = TakePiece(number);
+    if (error != kSuccess) break;
+    std::memcpy(piece(number), from + done, size);
+    error = driver_->MemcpyHtoDAsync(target + done, piece(number), size, stream);
+    if (error == kSuccess) error = driver_->EventRecord(event(number), stream);
+    busy_[number % kPieces] = true;
+    if (beside) use.copies = number;
   }
-  busy_[0] = busy_[1] = false;
+  if (!beside) Queued();
+  return error;
+}
+
+CUresult Streams::Read(void* target, CUdeviceptr source, const Use& use, size_t bytes) {
+  const bool beside = GoesBeside(use, bytes);
+  const CUstream stream = beside ? copies_.get() : work_.get();
+  CUresult error = beside ? kSuccess : Await(use);
+  const uint64_t queued = queued_;
+  const size_t pieces = (bytes + kPiece - 1) / kPiece;
+  const auto size = [&](size_t i) { return std::min(bytes - i * kPiece, kPiece); };
+  uint64_t numbers[2] = {};
+  const auto ask = [&](size_t i) {
+    uint64_t& number = numbers[i % 2];
+    CUresult result = TakePiece(number);
+    if (result == kSuccess)
+      result = driver_->MemcpyDtoHAsync(piece(number), source + i * kPiece, size(i), stream);
+    if (result == kSuccess) result = driver_->EventRecord(event(number), stream);
+    busy_[number % kPieces] = true;
+    return result;
+  };
+  if (pieces > 0 && error == kSuccess) error = ask(0);
+  for (size_t i = 0; i < pieces && error == kSuccess; i++) {
+    if (i + 1 < pieces) error = ask(i + 1);
+    if (error == kSuccess) error = WaitForPiece(numbers[i % 2]);
+    if (error == kSuccess)
+      std::memcpy(static_cast<std::byte*>(target) + i * kPiece, piece(numbers[i % 2]), size(i));
+  }
+  if (!beside && error == kSuccess && pieces > 0) Done(queued);
   return error;
 }
 

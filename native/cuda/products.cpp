@@ -20,7 +20,7 @@ void CudaDevice::MeasureProducts(const CudaProgram& program) {
   for (size_t at = 0; at < program.program.code.size(); at++) {
     const Instruction& whole = program.program.code[at];
     if (whole.opcode != Opcode::kGemm) continue;
-    Launcher launcher(driver_, library_, stream_.get(), reinterpret_cast<FaultRecord*>(fault_.data()),
+    Launcher launcher(driver_, library_, streams_.work(), reinterpret_cast<FaultRecord*>(fault_.data()),
                       gpu_.multiprocessors, precision_, blas_.get());
     Instruction instruction = whole;
     launcher.Begin(instruction, static_cast<int32_t>(at), false, inventory_.scratch.data());
@@ -37,7 +37,7 @@ void CudaDevice::MeasureProducts(const CudaProgram& program) {
       operand.data = blocks.back().data();
       // Numbers near 0.01 in either dtype: zeros would be multiplied faster.
       const auto bytes = static_cast<size_t>(operand.bytes());
-      (void)driver_.MemsetD8Async(blocks.back().address(), 0x3c, bytes, stream_.get());
+      (void)driver_.MemsetD8Async(blocks.back().address(), 0x3c, bytes, streams_.work());
     }
     // Without the memory nothing is found out now.
     if (!error.empty()) return;
@@ -46,12 +46,12 @@ void CudaDevice::MeasureProducts(const CudaProgram& program) {
       auto begin = std::chrono::steady_clock::now();
       for (int run = -kWarmRuns; run < kRuns && launcher.error().empty(); run++) {
         if (run == 0) {
-          (void)driver_.StreamSynchronize(stream_.get());
+          (void)streams_.Synchronize();
           begin = std::chrono::steady_clock::now();
         }
         LaunchInstruction(launcher);
       }
-      (void)driver_.StreamSynchronize(stream_.get());
+      (void)streams_.Synchronize();
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     };
     const double theirs = seconds(BlasChoice::kLibrary);

@@ -18,10 +18,15 @@ constexpr size_t kMostGraphs = 4;
 constexpr std::chrono::microseconds kTurn{2000};
 constexpr int64_t kMostStepsATurn = 4096;
 
+void TellFault(const FaultRecord& record, StepFault& fault) {
+  fault.fault = {static_cast<FaultCode>(record.code), record.value, record.limit};
+  fault.instruction = record.instruction;
+}
+
 }  // namespace
 
 std::string CudaDevice::QueueKernels(CudaProgram& program) {
-  Launcher launcher(driver_, library_, stream_.get(), reinterpret_cast<FaultRecord*>(fault_.data()),
+  Launcher launcher(driver_, library_, streams_.work(), reinterpret_cast<FaultRecord*>(fault_.data()),
                     gpu_.multiprocessors, precision_, blas_.get());
   int32_t index = 0;
   for (const Instruction& instruction : program.program.code) {
@@ -40,11 +45,11 @@ std::string CudaDevice::QueueKernels(CudaProgram& program) {
 }
 
 std::string CudaDevice::Capture(CudaProgram& program, CUgraphExec& executable) {
-  CUresult error = driver_.StreamBeginCapture(stream_.get(), kCaptureThreadLocal);
+  CUresult error = driver_.StreamBeginCapture(streams_.work(), kCaptureThreadLocal);
   if (error != kSuccess) return Failed(error, "recording a graph");
   std::string wrong = QueueKernels(program);
   CUgraph recorded = nullptr;
-  error = driver_.StreamEndCapture(stream_.get(), &recorded);
+  error = driver_.StreamEndCapture(streams_.work(), &recorded);
   const Resource<CUgraph> graph(recorded, {driver_.GraphDestroy});
   if (wrong.empty() && error != kSuccess) wrong = Failed(error, "recording a graph");
   if (!wrong.empty()) return wrong;
@@ -56,7 +61,7 @@ std::string CudaDevice::Queue(CudaProgram& program, bool repeats) {
   const auto found = std::find_if(program.graphs.begin(), program.graphs.end(),
                                   [&](const auto& graph) { return graph.bases == program.bases; });
   if (found != program.graphs.end()) {
-    const CUresult error = driver_.GraphLaunch(found->executable.get(), stream_.get());
+    const CUresult error = driver_.GraphLaunch(found->executable.get(), streams_.work());
     return error == kSuccess ? std::string() : Failed(error, "starting a graph");
   }
   if (!repeats || !program.ran || program.program.code.empty()) {
@@ -73,22 +78,20 @@ std::string CudaDevice::Queue(CudaProgram& program, bool repeats) {
     program.graphs[program.nextGraph] = std::move(graph);
     program.nextGraph = (program.nextGraph + 1) % kMostGraphs;
   }
-  const CUresult result = driver_.GraphLaunch(executable, stream_.get());
+  const CUresult result = driver_.GraphLaunch(executable, streams_.work());
   return result == kSuccess ? std::string() : Failed(result, "starting a graph");
 }
 
 std::string CudaDevice::ClearFault() {
-  const CUresult error = driver_.MemsetD8Async(fault_.address(), 0, sizeof(FaultRecord), stream_.get());
+  const CUresult error = driver_.MemsetD8Async(fault_.address(), 0, sizeof(FaultRecord), streams_.work());
   return error == kSuccess ? std::string() : Failed(error, "clearing the record of faults");
 }
 
-std::string CudaDevice::ReadFault(StepFault& fault, int64_t& steps) {
+std::string CudaDevice::ReadFault(StepFault& fault) {
   FaultRecord record = {};
-  const CUresult error = staging_.Read(&record, fault_.address(), sizeof record);
+  const CUresult error = streams_.Read(&record, fault_.address(), fault_.use, sizeof record);
   if (error != kSuccess) return Failed(error, "running a program");
-  steps = record.steps;
-  fault.fault = {static_cast<FaultCode>(record.code), record.value, record.limit};
-  fault.instruction = record.instruction;
+  TellFault(record, fault);
   return {};
 }
 
@@ -101,10 +104,18 @@ std::string CudaDevice::Run(double handle, const double* bindings, size_t count,
   // One kernel is started as quickly as a graph of it; several are worth one when they come again.
   const bool repeats = program->program.code.size() > 1 && program->bases == resolved_;
   program->Bind(resolved_);
-  if (program->mayFault) error = ClearFault();
+  CUresult awaited = kSuccess;
+  for (size_t i = 0; i < count && awaited == kSuccess; i += 2)
+    awaited = streams_.Begin(inventory_.FindBuffer(bindings[i])->block.use);
+  if (awaited != kSuccess) return Failed(awaited, "waiting for copies");
+  if (program->mayFault) {
+    FinishTurns();
+    running_ = nullptr;
+    error = ClearFault();
+  }
   if (error.empty()) error = Queue(*program, repeats);
-  int64_t steps = 0;
-  if (error.empty() && program->mayFault) error = ReadFault(fault, steps);
+  streams_.Queued();
+  if (error.empty() && program->mayFault) error = ReadFault(fault);
   return error;
 }
 
@@ -117,36 +128,109 @@ std::string CudaDevice::Begin(double handle, const double* bindings, size_t coun
   return error;
 }
 
-int64_t CudaDevice::Advance(Lease& given, int64_t most, StepFault& fault) {
-  CudaLease& lease = static_cast<CudaLease&>(given);
+std::string CudaDevice::TakeTurns(CudaLease& lease) {
+  if (running_ == &lease) return {};
+  FinishTurns();
+  running_ = &lease;
+  lease.counted = 0;
+  return lease.program->mayFault ? ClearFault() : std::string();
+}
+
+std::string CudaDevice::QueueTurn(CudaLease& lease, int64_t wanted, int64_t& steps) {
   CudaProgram& program = *lease.program;
-  fault.error = Enter();
-  if (!fault.error.empty()) return 0;
   // The workspace may have grown for another program since the last turn.
   lease.bases[0] = inventory_.workspace.data();
   program.Bind(lease.bases);
-  if (program.mayFault) fault.error = ClearFault();
-  const auto begin = std::chrono::steady_clock::now();
-  const int64_t wanted = std::min(most, lease.stepsATurn);
-  int64_t steps = 0;
-  while (fault.error.empty() && steps < wanted && !abort_.load(std::memory_order_relaxed)) {
-    fault.error = Queue(program, true);
-    if (fault.error.empty()) steps++;
+  CUresult error = kSuccess;
+  inventory_.ForEachBlock(lease, [&](DeviceBlock& block) {
+    if (error == kSuccess) error = streams_.Begin(block.use);
+  });
+  if (error != kSuccess) return Failed(error, "waiting for copies");
+  std::string wrong;
+  while (wrong.empty() && steps < wanted && !abort_.load(std::memory_order_relaxed)) {
+    wrong = Queue(program, true);
+    if (wrong.empty()) steps++;
   }
-  if (!fault.error.empty()) return 0;
+  streams_.Queued();
+  if (!wrong.empty() || steps == 0) return wrong;
+  const size_t index = (oldest_ + underWay_) % kTurns;
   if (program.mayFault) {
-    fault.error = ReadFault(fault, steps);
-  } else if (const CUresult error = driver_.StreamSynchronize(stream_.get()); error != kSuccess) {
-    fault.error = Failed(error, "running a program");
+    FaultRecord* const record = static_cast<FaultRecord*>(records_.get()) + index;
+    error = driver_.MemcpyDtoHAsync(record, fault_.address(), sizeof *record, streams_.work());
   }
-  const auto took = std::chrono::steady_clock::now() - begin;
-  if (took < kTurn / 2) lease.stepsATurn = std::min(2 * lease.stepsATurn, kMostStepsATurn);
+  Turn& turn = turns_[index];
+  if (error == kSuccess) error = driver_.EventRecord(turn.ended.get(), streams_.work());
+  if (error != kSuccess) return Failed(error, "running a program");
+  turn.lease = &lease;
+  turn.steps = steps;
+  turn.queued = streams_.queued();
+  lease.underWay += steps;
+  underWay_++;
+  return {};
+}
+
+void CudaDevice::FinishTurn() {
+  const size_t index = oldest_;
+  const Turn& turn = turns_[index];
+  CudaLease& lease = *turn.lease;
+  const CUresult error = driver_.EventSynchronize(turn.ended.get());
+  oldest_ = (oldest_ + 1) % kTurns;
+  underWay_--;
+  lease.underWay -= turn.steps;
+  if (error != kSuccess) {
+    if (lease.fault.error.empty()) lease.fault.error = Failed(error, "running a program");
+    return;
+  }
+  streams_.Done(turn.queued);
+  if (!lease.program->mayFault) {
+    lease.completed += turn.steps;
+    return;
+  }
+  const FaultRecord& record = static_cast<const FaultRecord*>(records_.get())[index];
+  lease.completed += record.steps - lease.counted;
+  lease.counted = record.steps;
+  TellFault(record, lease.fault);
+}
+
+void CudaDevice::FinishTurns() {
+  while (underWay_ > 0) FinishTurn();
+}
+
+int64_t CudaDevice::Advance(Lease& given, int64_t most, StepFault& fault) {
+  CudaLease& lease = static_cast<CudaLease&>(given);
+  const auto began = std::chrono::steady_clock::now();
+  std::string wrong = Enter();
+  if (wrong.empty()) wrong = TakeTurns(lease);
+  const int64_t left = most - lease.completed - lease.underWay;
+  int64_t steps = 0;
+  if (wrong.empty() && !lease.fault.ended() && left > 0)
+    wrong = QueueTurn(lease, std::min(left, lease.stepsATurn), steps);
+  if (!wrong.empty()) lease.fault.error = wrong;
+  // The turn that was queued runs while the one before it is told, and while others have the device.
+  const bool goesOn = steps > 0 && steps < left && !lease.fault.ended();
+  bool waited = false;
+  for (; running_ == &lease && underWay_ > (goesOn ? 1 : 0); waited = true) FinishTurn();
+  const auto took = std::chrono::steady_clock::now() - began;
+  if (waited && took < kTurn / 2) lease.stepsATurn = std::min(2 * lease.stepsATurn, kMostStepsATurn);
   if (took > 2 * kTurn) lease.stepsATurn = std::max<int64_t>(1, lease.stepsATurn / 2);
-  return fault.error.empty() ? steps : 0;
+  fault = lease.fault;
+  return std::exchange(lease.completed, 0);
+}
+
+int64_t CudaDevice::Settle(Lease& given, StepFault& fault) {
+  CudaLease& lease = static_cast<CudaLease&>(given);
+  (void)Enter();
+  if (running_ == &lease) FinishTurns();
+  fault = lease.fault;
+  return std::exchange(lease.completed, 0);
 }
 
 void CudaDevice::End(Lease& lease) {
   (void)Enter();
+  if (running_ == &lease) {
+    FinishTurns();
+    running_ = nullptr;
+  }
   if (inventory_.Return(static_cast<CudaLease&>(lease))) Shrink();
 }
 

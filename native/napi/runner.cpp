@@ -106,6 +106,8 @@ bool Runner::Advance(Job& job) {
 
 // Called with the device in hand, and without the mutex.
 void Runner::Finish(Job& job) {
+  if (!closing_ && !job.result.fault.ended())
+    job.result.steps += device_->Settle(*job.lease, job.result.fault);
   device_->End(*job.lease);
   if (report_) completed_(job.result);
 }

@@ -67,9 +67,13 @@ class Device {
   // The same checks once, for many steps. A lease must be given back with End.
   virtual std::string Begin(double program, const double* bindings, size_t count,
                             std::unique_ptr<Lease>& lease) = 0;
-  // Runs some steps, at least one and at most `most`: as many as pass in a few milliseconds where a step is
-  // not worth waiting for. Returns how many were completed.
+  // Runs some steps, at most `most`: as many as pass in a few milliseconds where a step is not worth waiting
+  // for. Returns how many were completed; a device with a queue may have begun more, and tells of them next
+  // time: none at first, but in the end all.
   virtual int64_t Advance(Lease& lease, int64_t most, StepFault& fault) = 0;
+  // Waits for steps that Advance has begun and not counted, where the device does not do so by itself, before
+  // a run ends sooner than was asked for. Returns how many were completed.
+  virtual int64_t Settle(Lease&, StepFault&) { return 0; }
   virtual void End(Lease& lease) = 0;
 
   // May be called from any thread: the step under way ends after the instruction it is in, and so do all that

@@ -191,6 +191,12 @@ class Inventory {
     return {};
   }
 
+  // The memory that a lease holds.
+  template <class Visit>
+  void ForEachBlock(const ProgramLease<Loaded>& lease, Visit visit) {
+    for (const Handle handle : lease.buffers) visit(buffers_.Find(handle)->block);
+  }
+
   // Gives back what Lend took; whether the program went with it, since it was unloaded before.
   bool Return(ProgramLease<Loaded>& lease) {
     for (const Handle handle : lease.buffers) {

@@ -66,6 +66,8 @@ export const stagedNumbers = 64;
  */
 export interface Backend {
   readonly info: BackendInfo;
+  /** Does `write` copy while a run is under way on other buffers? Then it is worth having the next batches ready there. */
+  readonly copiesBeside?: boolean;
   memory(): BackendMemory;
   /** Reserves zeroed memory, 64-byte aligned. Throws when it cannot be had. */
   allocate(bytes: number): BufferHandle;

@@ -194,6 +194,7 @@ class Staging {
 
 class NativeBackend implements Backend {
   readonly info: BackendInfo;
+  readonly copiesBeside: boolean;
   readonly #device: NativeDevice;
   readonly #staging = new Staging();
   // A program, a number of bindings, and the bindings, in a buffer of its own: the addon keeps its address.
@@ -207,6 +208,7 @@ class NativeBackend implements Backend {
     this.#name = name;
     this.#device = device;
     this.info = { name, ...device.info() };
+    this.copiesBeside = name === 'cuda';
     this.#runStaged = device.stagedRun(this.#staged);
   }
 

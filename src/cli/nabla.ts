@@ -17,6 +17,7 @@ function doctor(): void {
   );
   for (const name of [
     'NABLA_BACKEND',
+    'NABLA_AUTO',
     'NABLA_THREADS',
     'NABLA_ADDON',
     'NABLA_CUDA_DEVICE',

@@ -1,4 +1,4 @@
-// Feed: steps over the batches of a data set, which are loaded while the steps before them run.
+// Feed: steps over the batches of a data set, which are loaded while the steps before them run, and copied then too where the backend can.
 import { type Dataset, DatasetIterator } from '../data/dataset.ts';
 import { derivedSeed, Pass } from '../data/pass.ts';
 import { engine } from '../engine.ts';
@@ -35,6 +35,16 @@ export type OnSlice = (rows: number) => (slice: Slice) => Promise<boolean> | boo
 const worthwhileMs = 8;
 const patienceMs = 50;
 
+/** Batches that lie in a side of the table for steps to come. */
+interface Handed {
+  readonly side: number;
+  /** Samples a batch. */
+  readonly rows: number;
+  /** Those that were trained on, and all. */
+  readonly done: number;
+  readonly batches: number;
+}
+
 /** Batches for fit and evaluate. */
 export class Feed {
   private readonly model: Model<Nested<Tensor>>;
@@ -52,7 +62,12 @@ export class Feed {
   private handed = 0;
   private table: Table | undefined;
   private readonly retired: Table[] = [];
-  private stepData: StepData | undefined;
+  /** By side of the table. */
+  private stepData: readonly StepData[] = [];
+  /** What steps run on, and what was copied meanwhile. */
+  private front: Handed | undefined;
+  private back: Handed | undefined;
+  private running = false;
   private end: { readonly error?: { readonly reason: unknown } } | undefined;
   private wake = () => {};
   private more = () => {};
@@ -74,6 +89,46 @@ export class Feed {
     this.seed = random.uint32() + (random.uint32() & 0xfffff) * 2 ** 32;
   }
 
+  /** Batches that no step has been run on, here and on the backend. */
+  private get left(): number {
+    const handed = [this.front, this.back].map((each) => (each === undefined ? 0 : each.batches - each.done));
+    return (this.table?.waiting ?? 0) + handed[0]! + handed[1]!;
+  }
+
+  /** Batches that are worth a run. */
+  private get worthwhile(): number {
+    return Number.isNaN(this.stepMs) ? 1 : Math.ceil(worthwhileMs / this.stepMs);
+  }
+
+  /** Batches that a side of the table holds. */
+  private get capacity(): number {
+    return this.table === undefined ? 1 : Math.max(1, Math.floor(this.table.rows / this.table.batchRows));
+  }
+
+  /** The batches to run on: those that are left of the last, those that were copied ahead, or those that wait. */
+  private take(table: Table): Handed {
+    if (this.front !== undefined && this.front.done < this.front.batches) return this.front;
+    this.front = this.back ?? this.hand(table, this.front === undefined ? 0 : this.front.side);
+    this.back = undefined;
+    this.handed = this.samples;
+    return this.front;
+  }
+
+  private hand(table: Table, side: number): Handed {
+    const { batchRows: rows, waiting: batches } = table;
+    table.hand(batches, side);
+    return { side, rows, done: 0, batches };
+  }
+
+  /** While steps run: copies what waits to the other side, once that is worth a run. */
+  private handAhead(): void {
+    const { table, front, running } = this;
+    if (!running || table?.sides !== 2 || front === undefined || this.back !== undefined) return;
+    if (table.waiting === 0 || table.waiting < Math.min(this.worthwhile, this.capacity)) return;
+    this.back = this.hand(table, 1 - front.side);
+    this.more();
+  }
+
   /** Batches a pass; undefined if that is not known. */
   get size(): number | undefined {
     return this.dataset.size;
@@ -81,7 +136,7 @@ export class Feed {
 
   /** The table that steps read from; there is one once `prepare` has resolved. */
   get data(): StepData {
-    return this.stepData!;
+    return this.stepData[this.front?.side ?? 0]!;
   }
 
   /** Where the pass stands, to go on from with {@link seek}. */
@@ -119,6 +174,7 @@ export class Feed {
     this.samples = 0;
     this.end = undefined;
     if (this.table !== undefined) this.table.waiting = 0;
+    this.front = this.back = undefined;
     this.iterator = new DatasetIterator(this.dataset.open, new Pass(iteration, derivedSeed(seed, iteration)));
     void this.load(this.iterator, batches);
   }
@@ -132,7 +188,7 @@ export class Feed {
 
   /** Where an epoch that follows begins. */
   positionAt(epoch: number): DataPosition {
-    const over = this.end !== undefined && (this.table?.waiting ?? 0) === 0;
+    const over = this.end !== undefined && this.left === 0;
     if (this.options.goOn && !over) return this.position;
     return { seed: this.seed, iteration: epoch, batches: 0 };
   }
@@ -155,6 +211,7 @@ export class Feed {
         while (current() && !this.table!.takes(batch)) await this.room();
         if (!current()) return;
         this.table!.put(batch);
+        this.handAhead();
         this.wake();
       }
     } catch (reason) {
@@ -174,7 +231,7 @@ export class Feed {
 
   /** A table for batches of this size, once the former one is empty. */
   private async newTable(batch: HostBatch, current: () => boolean): Promise<void> {
-    while (current() && (this.table?.waiting ?? 0) > 0) await this.room();
+    while (current() && this.left > 0) await this.room();
     if (!current()) return;
     // Steps may be running on it.
     if (this.table !== undefined) this.retired.push(this.table);
@@ -182,9 +239,11 @@ export class Feed {
     const table = new Table(engine(), batch, this.size);
     try {
       const { where, train } = this.options;
-      const given = { x: table.nested(table.x), y: table.y.length === 0 ? undefined : table.nested(table.y) };
-      const data = this.model.takeData(where, this.taken, given, train);
-      this.stepData = { ...data, weights: this.weightsOf(table, data) };
+      this.stepData = Array.from({ length: table.sides }, (_, side) => {
+        const y = table.y.length === 0 ? undefined : table.nested(table.y, side);
+        const data = this.model.takeData(where, this.taken, { x: table.nested(table.x, side), y }, train);
+        return { ...data, weights: this.weightsOf(table, data, side) };
+      });
     } catch (error) {
       table.dispose();
       throw error;
@@ -193,11 +252,11 @@ export class Feed {
   }
 
   /** The weights for each of the labels: one for all, or one for each. */
-  private weightsOf(table: Table, { y, slots }: StepData): StepData['weights'] {
+  private weightsOf(table: Table, { y, slots }: StepData, side: number): StepData['weights'] {
     const { weights } = table;
     if (weights.length === 0) return y.map(() => undefined);
-    if (weights[0]!.key === undefined) return y.map(() => weights[0]!.samples.tensor);
-    const given = Table.nest(weights.map(({ key, samples }) => [key, samples.tensor]));
+    if (weights[0]!.key === undefined) return y.map(() => weights[0]!.samples[side]!.tensor);
+    const given = Table.nest(weights.map(({ key, samples }) => [key, samples[side]!.tensor]));
     return inOrder<Tensor>(this.options.where, 'weight', given, slots.y.names);
   }
 
@@ -231,7 +290,7 @@ export class Feed {
   private async available(wanted: number, signal: AbortSignal | undefined): Promise<number> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let patient = true;
-    const waiting = () => this.table?.waiting ?? 0;
+    const waiting = () => this.left;
     const onAbort = () => this.wake();
     signal?.addEventListener('abort', onAbort);
     try {
@@ -265,31 +324,35 @@ export class Feed {
   ): Promise<number> {
     let ran = 0;
     while (ran < limit) {
-      const worthwhile = Number.isNaN(this.stepMs) ? 1 : Math.ceil(worthwhileMs / this.stepMs);
-      const room =
-        this.table === undefined ? 1 : Math.max(1, Math.floor(this.table.rows / this.table.batchRows));
-      const waiting = await this.available(Math.min(worthwhile, room, limit - ran), signal);
+      const waiting = await this.available(Math.min(this.worthwhile, this.capacity, limit - ran), signal);
       if (waiting === 0) {
         if (signal?.aborted !== true && this.end?.error !== undefined) throw this.end.error.reason;
         break;
       }
       for (const table of this.retired.splice(0)) table.dispose();
       const table = this.table!;
-      const { batchRows } = table;
-      const steps = Math.min(waiting, limit - ran);
-      table.hand(steps);
-      this.handed = this.samples;
+      const { side, rows, done, batches } = this.take(table);
+      const steps = Math.min(batches - done, limit - ran);
       this.more();
-      const order = { storage: table.order, count: table.rows, batchSize: batchRows };
+      const order = { storage: table.order, count: table.rows, batchSize: rows };
       const began = performance.now();
-      const base = first + ran;
-      const shown = onSlice(batchRows);
+      const base = first + ran - done;
+      const shown = onSlice(rows);
       const progressed = async (slice: Slice) => {
         this.done += slice.steps;
-        this.samples += slice.steps * batchRows;
+        this.samples += slice.steps * rows;
         return await shown({ ...slice, first: base + slice.first });
       };
-      const stepsRan = await trainer.run(train, this.data, order, 0, steps, progressed, signal);
+      this.running = true;
+      let stepsRan: number;
+      try {
+        this.handAhead();
+        stepsRan = await trainer.run(train, this.stepData[side]!, order, done, steps, progressed, signal);
+      } finally {
+        this.running = false;
+      }
+      this.front = { side, rows, done: done + stepsRan, batches };
+      this.more();
       this.stepMs = Math.max((performance.now() - began) / Math.max(1, stepsRan), 0.01);
       ran += stepsRan;
       if (stepsRan < steps) break;

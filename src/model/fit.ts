@@ -5,6 +5,7 @@ import { isRecord, type Nested } from '../nested.ts';
 import { fromArray } from '../ops/creation.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback } from './callbacks.ts';
+import { choose } from './choice.ts';
 import { type Control, makeControl, stepsToStop } from './control.ts';
 import type { Feed } from './feed.ts';
 import { checkDataPosition, evaluateFeed, openFeeds } from './feeding.ts';
@@ -113,7 +114,7 @@ export async function runFit(
   try {
     const plain = feed?.data ?? model.takeData(where, taken, { x: x as ModelData, y }, true);
     warnUnnormalised(plain.x, model.layers);
-    const trainer = model.trainer('fit');
+    let trainer = model.trainer('fit');
     const { batchSize = 32, validationSplit = 0 } = options;
     const { length } = plain.x[0]!;
     const kept = feed ? length : Math.floor(length * (1 - validationSplit));
@@ -125,6 +126,10 @@ export async function runFit(
     // As in Keras: weights of classes count in training only.
     const held = feed || classWeight === undefined ? data : weighted(where, taken, plain, { sampleWeight });
     const validate = validationOf(model, taken, options, held, kept);
+    if (!feed) {
+      await choose(model, trainer, data, Math.min(batchSize, kept), kept, validate?.data);
+      trainer = model.trainer('fit');
+    }
     return await trainer.exclusively('fit', async () => {
       const size = Math.max(options.validationBatchSize ?? 256, options.validationBatchSize ? 1 : batchSize);
       const table = validate && {

@@ -48,7 +48,7 @@ export class ModelRandom {
   /** Makes ready for programs that draw: once the model has its weights, which draw from the common generator. */
   begin(): void {
     if (this.first === undefined) return;
-    this.engine.backend.write(this.storage.handle, 0, this.first().slice());
+    this.storage.engine.backend.write(this.storage.handle, 0, this.first().slice());
     this.first = undefined;
   }
 

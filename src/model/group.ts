@@ -154,7 +154,7 @@ export class ParameterGroup {
   get step(): number {
     const taken = new Int32Array(1);
     const { storage, byteOffset } = this.counter;
-    this.engine.backend.read(storage.handle, byteOffset, taken);
+    storage.engine.backend.read(storage.handle, byteOffset, taken);
     return taken[0]!;
   }
 
@@ -175,7 +175,7 @@ export class ParameterGroup {
 
   private read(storage: Storage, offset: number, size: number): Float32Array<ArrayBuffer> {
     const values = new Float32Array(size);
-    this.engine.backend.read(storage.handle, offset * 4, values);
+    storage.engine.backend.read(storage.handle, offset * 4, values);
     return values;
   }
 

@@ -1,4 +1,5 @@
-// The table of a data set: its batches are gathered in JavaScript's memory while steps run, then copied to the backend's for the steps to come.
+// The table of a data set: its batches are gathered in JavaScript's memory while steps run, then copied to the backend's for the steps to come: to one of
+// two sides where the backend copies while steps run on the other.
 import { asNdArray, type NdArray } from '../data/element.ts';
 import type { SampleData } from '../data/samples.ts';
 import { Samples } from '../data/samples.ts';
@@ -77,35 +78,37 @@ export function hostBatchOf(where: string, element: unknown): HostBatch {
 /** What one array of each batch becomes: rows here, and rows in backend memory. */
 class Column {
   readonly key: string | undefined;
-  readonly samples: Samples;
+  /** By side. */
+  readonly samples: readonly Samples[];
   readonly host: NdArray['data'];
   readonly rowSize: number;
   private readonly sampleShape: readonly number[];
 
-  constructor(engine: Engine, { key, array }: Part, rows: number) {
+  constructor(engine: Engine, { key, array }: Part, rows: number, sides: number) {
     this.key = key;
     this.sampleShape = array.shape.slice(1);
     this.rowSize = sizeOf(this.sampleShape);
     this.host = newArray(array.dtype, rows * this.rowSize);
-    this.samples = new Samples(empty(engine, [rows, ...this.sampleShape], array.dtype).keep());
+    const made = () => new Samples(empty(engine, [rows, ...this.sampleShape], array.dtype).keep());
+    this.samples = Array.from({ length: sides }, made);
   }
 
   fits({ key, array }: Part): boolean {
-    const { dtype } = this.samples.tensor;
+    const { dtype } = this.samples[0]!.tensor;
     return key === this.key && array.dtype === dtype && sameShape(array.shape.slice(1), this.sampleShape);
   }
 
   toString(): string {
-    return `${this.samples.tensor.dtype}${showShape(this.sampleShape)}`;
+    return `${this.samples[0]!.tensor.dtype}${showShape(this.sampleShape)}`;
   }
 
   put(row: number, { data }: NdArray): void {
     this.host.set(data, row * this.rowSize);
   }
 
-  /** Copies the first rows to the backend, and moves those after them to the front. */
-  hand(rows: number, left: number): void {
-    const { storage, byteOffset } = this.samples.tensor.memory('fit');
+  /** Copies the first rows to a side, and moves those after them to the front. */
+  hand(rows: number, left: number, side: number): void {
+    const { storage, byteOffset } = this.samples[side]!.tensor.memory('fit');
     const end = rows * this.rowSize;
     storage.engine.backend.write(storage.handle, byteOffset, this.host.subarray(0, end));
     if (left > 0) this.host.copyWithin(0, end, end + left * this.rowSize);
@@ -117,6 +120,8 @@ const bytesOf = ({ array }: Part) => (array.data.length / array.shape[0]!) * dty
 /** Rows of batches of one form. */
 export class Table {
   readonly rows: number;
+  /** Places in backend memory for so many rows each. */
+  readonly sides: number;
   readonly x: readonly Column[];
   readonly y: readonly Column[];
   readonly weights: readonly Column[];
@@ -128,9 +133,11 @@ export class Table {
 
   constructor(engine: Engine, batch: HostBatch, steps: number | undefined) {
     const bytes = [...batch.x, ...batch.y, ...batch.weights].reduce((sum, part) => sum + bytesOf(part), 0);
-    const room = Math.floor(mostBytes / (bytes * batch.rows));
+    this.sides = engine.backend.copiesBeside ? 2 : 1;
+    const room = Math.floor(mostBytes / (bytes * batch.rows * this.sides));
     this.rows = batch.rows * Math.max(1, Math.min(room, mostSteps, steps ?? mostSteps));
-    const columns = (parts: readonly Part[]) => parts.map((part) => new Column(engine, part, this.rows));
+    const columns = (parts: readonly Part[]) =>
+      parts.map((part) => new Column(engine, part, this.rows, this.sides));
     this.x = columns(batch.x);
     this.y = columns(batch.y);
     this.weights = columns(batch.weights);
@@ -140,9 +147,9 @@ export class Table {
     engine.backend.write(this.order.handle, 0, numbers);
   }
 
-  /** Inputs or labels as fit takes them, over the table's memory. */
-  nested(columns: readonly Column[]): Nested<SampleData> {
-    return Table.nest(columns.map(({ key, samples }) => [key, samples]));
+  /** Inputs or labels as fit takes them, over the memory of a side. */
+  nested(columns: readonly Column[], side: number): Nested<SampleData> {
+    return Table.nest(columns.map(({ key, samples }) => [key, samples[side]!]));
   }
 
   /** Parts put together as they were in the element. */
@@ -194,15 +201,17 @@ export class Table {
     this.waiting++;
   }
 
-  /** Copies so many of the batches that wait to the backend. */
-  hand(batches: number): void {
+  /** Copies so many of the batches that wait to a side, on which no step runs. */
+  hand(batches: number, side: number): void {
     this.waiting -= batches;
     const left = this.waiting * this.batchRows;
-    for (const column of [...this.x, ...this.y, ...this.weights]) column.hand(batches * this.batchRows, left);
+    for (const column of [...this.x, ...this.y, ...this.weights])
+      column.hand(batches * this.batchRows, left, side);
   }
 
   dispose(): void {
-    for (const { samples } of [...this.x, ...this.y, ...this.weights]) samples.dispose();
+    for (const { samples } of [...this.x, ...this.y, ...this.weights])
+      for (const side of samples) side.dispose();
     this.order.release();
   }
 }

@@ -172,11 +172,13 @@ export class Trainer {
       );
     }
     this.busy = true;
+    this.engine.users++;
     this.model.random.begin();
     try {
       return await body();
     } finally {
       this.busy = false;
+      this.engine.users--;
     }
   }
 
@@ -350,7 +352,8 @@ export class Trainer {
     });
   }
 
-  private inputsOf(data: StepData, order: Order, firstSample: number): Bound[] {
+  /** The memory that a step's program is given. */
+  inputsOf(data: StepData, order: Order, firstSample: number): Bound[] {
     const [x, y] = [data.x, data.y].map((list) => list.map(({ tensor }) => tensor)) as [Tensor[], Tensor[]];
     for (const tensor of [...x, ...y]) checkHome(this.model.name, this.engine, tensor);
     const bound = { storage: order.storage, byteOffset: firstSample * 4 };

@@ -118,6 +118,13 @@ function commonState(home: Engine): Tensor<'int32'> {
   return generator.state;
 }
 
+/** Has an engine go on with the random numbers of the one whose place it takes. Gives their state. */
+export function handOverGenerator(from: Engine, to: Engine): Storage {
+  const state = commonState(from);
+  generators.set(to, { state });
+  return state.memory('random').storage;
+}
+
 /** Where a random op draws from: the state, and a stream number of its own. */
 export interface RandomSource {
   readonly state: Tensor;

@@ -3,11 +3,12 @@ import { availableParallelism } from 'node:os';
 import type { Backend, BackendName } from '../backend/backend.ts';
 import { type CudaPrecision, openCuda } from '../backend/cuda.ts';
 import { openNative } from '../backend/native.ts';
-import { type Engine, engine, onFirstUse, useBackend } from '../engine.ts';
+import { Engine, engine, onFirstUse, useBackend, useEngine } from '../engine.ts';
 import { NablaError, unknownName } from '../errors.ts';
 import './files.ts';
 import { openNodeWasm } from './node-wasm.ts';
 import './node-cache.ts';
+import './node-choice.ts';
 import './node-files.ts';
 import './node-trials.ts';
 import './node-workers.ts';
@@ -22,6 +23,8 @@ export interface BackendOptions {
   device?: number;
   /** Precision of products for `'cuda'`: `'tf32'` or `'float32'`. Default `NABLA_CUDA_PRECISION`, else `'tf32'`. */
   precision?: CudaPrecision;
+  /** For `'auto'`: whether fit times a model's steps on the processor too, where a GPU is taken, and trains where it is faster. Default: yes, unless `NABLA_AUTO` is `off`. */
+  measure?: boolean;
 }
 
 /** What was tried for one backend. */
@@ -77,19 +80,35 @@ function sayWithoutGpu(reason: string): void {
   console.warn(`[backend] going on without the GPU: ${reason}`);
 }
 
-/** The backend that `NABLA_BACKEND` names, or the fastest that opens. */
-export function openDefault(): Backend {
+/** The engine on the backend that `NABLA_BACKEND` names, or on the fastest that opens. */
+export function openDefault({ measure = process.env.NABLA_AUTO !== 'off' }: BackendOptions = {}): Engine {
   const wanted = process.env.NABLA_BACKEND;
   if (wanted !== undefined && wanted !== '' && wanted !== 'auto')
-    return open(checkName('NABLA_BACKEND', wanted), {});
+    return new Engine(open(checkName('NABLA_BACKEND', wanted), {}));
   const reasons: string[] = [];
   for (const name of names) {
     const { backend, reason } = attempt(name);
-    if (backend !== undefined) return backend;
+    if (backend !== undefined) return name === 'cuda' && measure ? withRival(backend) : new Engine(backend);
     if (name === 'cuda' && reason !== undefined) sayWithoutGpu(reason);
     reasons.push(`${name}: ${reason}`);
   }
   throw new NablaError('backend', `no backend could be opened:\n  ${reasons.join('\n  ')}`);
+}
+
+/** A GPU in use, which the processor may take the place of, and it that of the processor (src/model/choice.ts). */
+function withRival(gpu: Backend): Engine {
+  const engine = new Engine(gpu);
+  let processor: Engine | undefined;
+  engine.rivals = () => {
+    if (processor === undefined) {
+      const { backend } = attempt('native');
+      if (backend === undefined) return [];
+      processor = new Engine(backend);
+      processor.rivals = () => [engine];
+    }
+    return [processor];
+  };
+  return engine;
 }
 
 function checkName(where: string, name: string): BackendName {
@@ -103,7 +122,11 @@ function checkName(where: string, name: string): BackendName {
  * first tensor opens the default: `NABLA_BACKEND`, or the fastest there is.
  */
 export async function setBackend(name: BackendName | 'auto', options: BackendOptions = {}): Promise<Engine> {
-  if (name === 'auto') return useBackend(openDefault());
+  if (name === 'auto') {
+    const chosen = openDefault(options);
+    useEngine(chosen);
+    return chosen;
+  }
   return useBackend(open(checkName('setBackend', name), options));
 }
 

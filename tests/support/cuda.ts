@@ -49,3 +49,10 @@ export function openEmulated(
     () => new Engine(openCuda({ precision })),
   );
 }
+
+/** The machine's GPU where `npm run test:cuda` has found one, else the emulated one. */
+export function openTested(precision: CudaPrecision = 'float32'): Promise<Engine> {
+  return process.env.NABLA_TEST_GPU === '1'
+    ? withEnvironment({ NABLA_CUDA_DRIVER: '' }, () => new Engine(openCuda({ precision })))
+    : openEmulated({}, precision);
+}

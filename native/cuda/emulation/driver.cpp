@@ -1,5 +1,7 @@
 // A library with the driver's functions over the machine's own memory and the emulation of kernels: stands in
-// for NVIDIA's driver in tests (NABLA_CUDA_DRIVER). Streams run at once; graphs are recorded and replayed.
+// for NVIDIA's driver in tests (NABLA_CUDA_DRIVER). What is queued on a stream is done as late as the order
+// permits: when the host waits for it, or another stream does that the host waits for. So a wait that is
+// missing shows as wrong data. Graphs are recorded and replayed.
 //
 //   NABLA_EMULATED_DEVICES     GPUs that it has; 1 unless set
 //   NABLA_EMULATED_VERSION     of CUDA that it says it is for; 13000
@@ -7,11 +9,15 @@
 //   NABLA_EMULATED_MEMORY      bytes of each; 2 GiB
 //   NABLA_EMULATED_LOSE_AT     the launch, counted from 1 since the device was opened, that costs the device
 //   NABLA_EMULATED_STALE       non-empty: the kernels do not fit the driver
+//   NABLA_EMULATED_COPIES      "early": a stream of nothing but copies does them at once, with what it waits
+//                              for, before what other streams have queued
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -27,25 +33,34 @@ NABLA_EXPORT const int nablaCudaEmulation = 1;
 namespace nabla::cuda {
 
 // What the handles point to.
+using Work = std::function<CUresult()>;
 struct CUstream_st {
   CUgraph capture = nullptr;
+  std::deque<Work> waiting;
+  uint64_t queued = 0, done = 0;
+  bool kernels = false;  // some were queued
 };
 struct CUgraph_st {
-  std::vector<std::function<CUresult()>> nodes;
+  std::vector<Work> nodes;
 };
 struct CUgraphExec_st {
-  std::vector<std::function<CUresult()>> nodes;
+  std::shared_ptr<const std::vector<Work>> nodes;
 };
 struct CUmod_st {
   std::string family;
 };
 struct CUctx_st {};
-struct CUevent_st {};
+// Where the stream was when the event was last recorded.
+struct CUevent_st {
+  CUstream stream = nullptr;
+  uint64_t position = 0;
+};
 struct CUmemPoolHandle_st {};
 
 namespace {
 
-constexpr CUresult kInvalidValue = 1, kNotFound = 500, kIllegalAddress = 700, kLaunchFailed = 719;
+constexpr CUresult kInvalidValue = 1, kNotFound = 500, kIllegalAddress = 700, kLaunchFailed = 719,
+                   kCaptureIsolation = 905;
 constexpr size_t kGuard = 256;
 constexpr unsigned char kGuardByte = 0xa5;
 
@@ -58,6 +73,7 @@ struct State {
   CUresult lost = kSuccess;
   CUctx_st context;
   CUmemPoolHandle_st pool;
+  std::vector<std::unique_ptr<CUstream_st>> streams;  // events may point to those that are destroyed
 };
 
 State& Sole() {
@@ -86,6 +102,46 @@ bool IsInside(CUdeviceptr address, size_t bytes) {
   return address - after->first <= after->second && bytes <= after->second - (address - after->first);
 }
 
+// Does what the stream has queued up to a position.
+void RunUntil(CUstream stream, uint64_t position) {
+  while (stream->done < position && !stream->waiting.empty()) {
+    const Work work = std::move(stream->waiting.front());
+    stream->waiting.pop_front();
+    stream->done++;
+    (void)work();
+  }
+}
+
+void Queue(CUstream stream, Work work) {
+  stream->waiting.push_back(std::move(work));
+  stream->queued++;
+}
+
+}  // namespace
+
+// Queues it, or records it. On a device that was lost it is left out.
+CUresult Enqueue(CUstream stream, Work work) {
+  if (Sole().lost != kSuccess) return Sole().lost;
+  Work checked = [work = std::move(work)] { return Sole().lost == kSuccess ? work() : Sole().lost; };
+  if (stream->capture != nullptr) {
+    stream->capture->nodes.push_back(std::move(checked));
+  } else {
+    Queue(stream, std::move(checked));
+  }
+  return kSuccess;
+}
+
+namespace {
+
+// A copy, which may come as early as its stream permits.
+CUresult EnqueueCopy(CUstream stream, Work work) {
+  const CUresult result = Enqueue(stream, std::move(work));
+  const char* const when = std::getenv("NABLA_EMULATED_COPIES");
+  if (!stream->kernels && when != nullptr && std::strcmp(when, "early") == 0)
+    RunUntil(stream, stream->queued);
+  return result;
+}
+
 // As on a GPU, errors of what was queued appear later.
 CUresult Lose(CUresult error) {
   Sole().lost = error;
@@ -95,15 +151,6 @@ CUresult Lose(CUresult error) {
 CUresult Checked() { return Sole().lost; }
 
 }  // namespace
-
-CUresult Enqueue(CUstream stream, std::function<CUresult()> work) {
-  if (Sole().lost != kSuccess) return Sole().lost;
-  if (stream->capture != nullptr) {
-    stream->capture->nodes.push_back(std::move(work));
-    return kSuccess;
-  }
-  return work();
-}
 
 }  // namespace nabla::cuda
 
@@ -118,10 +165,14 @@ NABLA_EXPORT CUresult cuDriverGetVersion(int* version) {
 
 NABLA_EXPORT CUresult cuGetErrorName(CUresult error, const char** text) {
   static const std::map<CUresult, const char*> names = {
-      {kInvalidValue, "CUDA_ERROR_INVALID_VALUE"}, {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY"},
-      {kNoDevice, "CUDA_ERROR_NO_DEVICE"},         {kNoBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
-      {kNotFound, "CUDA_ERROR_NOT_FOUND"},         {kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS"},
-      {kLaunchFailed, "CUDA_ERROR_LAUNCH_FAILED"}};
+      {kInvalidValue, "CUDA_ERROR_INVALID_VALUE"},
+      {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY"},
+      {kNoDevice, "CUDA_ERROR_NO_DEVICE"},
+      {kNoBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU"},
+      {kNotFound, "CUDA_ERROR_NOT_FOUND"},
+      {kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+      {kLaunchFailed, "CUDA_ERROR_LAUNCH_FAILED"},
+      {kCaptureIsolation, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION"}};
   const auto found = names.find(error);
   if (found == names.end()) return kInvalidValue;
   *text = found->second;
@@ -224,11 +275,13 @@ NABLA_EXPORT CUresult cuMemAllocAsync(CUdeviceptr* address, size_t bytes, CUstre
   return kSuccess;
 }
 
-NABLA_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream) {
+namespace {
+
+void GiveBack(CUdeviceptr address) {
   State& state = Sole();
   const std::lock_guard<std::mutex> lock(state.mutex);
   const auto found = state.blocks.find(address);
-  if (found == state.blocks.end()) return kInvalidValue;
+  if (found == state.blocks.end()) return;
   const std::byte* const memory = HostAddress(address);
   for (size_t i = 1; i <= kGuard; i++) {
     const bool whole = memory[-static_cast<std::ptrdiff_t>(i)] == std::byte{kGuardByte} &&
@@ -242,6 +295,20 @@ NABLA_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream) {
   state.held -= found->second;
   state.blocks.erase(found);
   std::free(HostAddress(address) - kGuard);
+}
+
+}  // namespace
+
+NABLA_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream stream) {
+  {
+    State& state = Sole();
+    const std::lock_guard<std::mutex> lock(state.mutex);
+    if (state.blocks.count(address) == 0) return kInvalidValue;
+  }
+  Queue(stream, [address] {
+    GiveBack(address);
+    return kSuccess;
+  });
   return kSuccess;
 }
 
@@ -257,7 +324,7 @@ NABLA_EXPORT CUresult cuMemFreeHost(void* memory) {
 
 NABLA_EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr target, const void* source, size_t bytes,
                                            CUstream stream) {
-  return Enqueue(stream, [=] {
+  return EnqueueCopy(stream, [=] {
     if (!IsInside(target, bytes)) return Lose(kIllegalAddress);
     std::memcpy(HostAddress(target), source, bytes);
     return kSuccess;
@@ -265,7 +332,7 @@ NABLA_EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr target, const void* sourc
 }
 
 NABLA_EXPORT CUresult cuMemcpyDtoHAsync_v2(void* target, CUdeviceptr source, size_t bytes, CUstream stream) {
-  return Enqueue(stream, [=] {
+  return EnqueueCopy(stream, [=] {
     if (!IsInside(source, bytes)) return Lose(kIllegalAddress);
     std::memcpy(target, HostAddress(source), bytes);
     return kSuccess;
@@ -282,16 +349,32 @@ NABLA_EXPORT CUresult cuMemsetD8Async(CUdeviceptr target, unsigned char value, s
 }
 
 NABLA_EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned) {
-  *stream = new CUstream_st;
+  State& state = Sole();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  state.streams.push_back(std::make_unique<CUstream_st>());
+  *stream = state.streams.back().get();
   return Checked();
 }
 
 NABLA_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
-  delete stream;
+  RunUntil(stream, stream->queued);
   return kSuccess;
 }
 
-NABLA_EXPORT CUresult cuStreamSynchronize(CUstream) { return Checked(); }
+NABLA_EXPORT CUresult cuStreamSynchronize(CUstream stream) {
+  RunUntil(stream, stream->queued);
+  return Checked();
+}
+
+NABLA_EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
+  if (stream->capture != nullptr) return kCaptureIsolation;
+  const CUevent_st then = *event;
+  if (then.stream == nullptr) return Checked();
+  return Enqueue(stream, [then] {
+    RunUntil(then.stream, then.position);
+    return kSuccess;
+  });
+}
 
 NABLA_EXPORT CUresult cuStreamBeginCapture_v2(CUstream stream, int) {
   if (stream->capture != nullptr) return kInvalidValue;
@@ -307,13 +390,15 @@ NABLA_EXPORT CUresult cuStreamEndCapture(CUstream stream, CUgraph* graph) {
 
 NABLA_EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec* executable, CUgraph graph,
                                                   unsigned long long) {
-  *executable = new CUgraphExec_st{graph->nodes};
+  *executable = new CUgraphExec_st{std::make_shared<const std::vector<Work>>(graph->nodes)};
   return Checked();
 }
 
 NABLA_EXPORT CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream) {
-  return Enqueue(stream, [executable] {
-    for (const auto& node : executable->nodes) {
+  stream->kernels = true;
+  // The graph may be destroyed before it is done.
+  return Enqueue(stream, [nodes = executable->nodes] {
+    for (const Work& node : *nodes) {
       const CUresult error = node();
       if (error != kSuccess) return error;
       if (Checked() != kSuccess) break;
@@ -337,8 +422,16 @@ NABLA_EXPORT CUresult cuEventCreate(CUevent* event, unsigned) {
   return Checked();
 }
 
-NABLA_EXPORT CUresult cuEventRecord(CUevent, CUstream) { return Checked(); }
-NABLA_EXPORT CUresult cuEventSynchronize(CUevent) { return Checked(); }
+NABLA_EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
+  if (stream->capture != nullptr) return kInvalidValue;
+  *event = {stream, stream->queued};
+  return Checked();
+}
+
+NABLA_EXPORT CUresult cuEventSynchronize(CUevent event) {
+  if (event->stream != nullptr) RunUntil(event->stream, event->position);
+  return Checked();
+}
 
 NABLA_EXPORT CUresult cuEventDestroy_v2(CUevent event) {
   delete event;
@@ -375,6 +468,7 @@ NABLA_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned gridX, unsign
   if (!fits || gridY > 65535 || gridZ > 65535) return kInvalidValue;
   const char* const given = static_cast<const char*>(parameters[0]);
   const std::vector<char> params(given, given + kernel.paramBytes);
+  stream->kernels = true;
   return Enqueue(stream, [=, &kernel] {
     State& state = Sole();
     if (++state.launches == Setting("NABLA_EMULATED_LOSE_AT", 0)) return Lose(kLaunchFailed);

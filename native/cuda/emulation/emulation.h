@@ -10,7 +10,7 @@
 
 namespace nabla::cuda {
 
-// Does it at once, or, where the stream is captured, records it.
+// Queues it, or, where the stream is captured, records it.
 CUresult Enqueue(CUstream stream, std::function<CUresult()> work);
 
 }  // namespace nabla::cuda
