@@ -18,10 +18,10 @@ import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
 import type { Variable } from '../variable.ts';
-import { type CallContext, Layer, type LayerOptions } from './layer.ts';
+import { type CallContext, Layer, type RandomOptions } from './layer.ts';
 
 /** Options of {@link multiHeadAttention}. */
-export interface MultiHeadAttentionOptions extends LayerOptions {
+export interface MultiHeadAttentionOptions extends RandomOptions {
   /** Number of heads. */
   numHeads: number;
   /** Width of each head's queries and keys. */

@@ -112,7 +112,7 @@ export {
   resizing,
 } from './image-size.ts';
 export { IntegerLookup, type IntegerLookupOptions, integerLookup } from './integer-lookup.ts';
-export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
+export { type CallContext, Layer, type LayerOptions, type RandomOptions, type WeightSpec } from './layer.ts';
 export { Masking, type MaskingOptions, masking } from './masking.ts';
 export {
   add,
@@ -260,6 +260,7 @@ export {
   type RandomColorOptions,
   RandomContrast,
   RandomCrop,
+  type RandomCropOptions,
   RandomFlip,
   type RandomFlipOptions,
   randomBrightness,

@@ -9,11 +9,11 @@ import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { type MultiHeadAttention, multiHeadAttention } from './attention.ts';
 import { type Dense, dense } from './dense.ts';
-import { type CallContext, Layer, type LayerOptions } from './layer.ts';
+import { type CallContext, Layer, type RandomOptions } from './layer.ts';
 import { layerNormalization, rmsNormalization } from './normalization.ts';
 
 /** Options of {@link transformerBlock}. */
-export interface TransformerBlockOptions extends LayerOptions {
+export interface TransformerBlockOptions extends RandomOptions {
   /** Number of heads; a divisor of the width unless `keyDim` is given. */
   numHeads: number;
   /** Width of each head. Default the width divided by `numHeads`. */
