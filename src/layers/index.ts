@@ -107,6 +107,7 @@ export {
   CenterCrop,
   centerCrop,
   type ImageSizeOptions,
+  type Interpolation,
   Resizing,
   type ResizingOptions,
   resizing,
