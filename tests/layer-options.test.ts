@@ -25,6 +25,7 @@ const everywhere: readonly (readonly [RegExp, string])[] = [
 ];
 
 const chance = 'random: augmentation.test.ts, by what the images can become';
+const mixed = 'mixing.test.ts: beside Keras where draws are given, by chances otherwise';
 const composed = 'KerasHub has it, with other weights: attention.test.ts composes it';
 const cells = 'sequences.json, gates.test.ts; the code of the layer of this kind';
 const unrolled = 'cases in 1D and 2D show most; gates.test.ts compares all three with LSTMs';
@@ -42,14 +43,19 @@ const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   groupQueryAttention: { '*': 'multiHeadAttention has it; the same code' },
   instanceNormalization: { '*': 'groupNormalization with a group a channel: gates.test.ts' },
   integerLookup: { padToMaxTokens: 'stringLookup has it; the same code' },
+  augMix: { '*': mixed },
+  cutMix: { '*': mixed },
   lambda: { '*': 'a function of the user: layers.test.ts' },
   lstm: { recurrentActivation: 'gates.test.ts, step by step' },
   lstmCell: { '*': cells },
+  mixUp: { '*': mixed },
   multiHeadAttention: {
     numKeyValueHeads: 'groupQueryAttention has it',
     outputDim: 'a projection of another width: gates.test.ts',
   },
+  pipeline: { '*': 'mixing.test.ts composes it' },
   positionEmbedding: { '*': composed },
+  randAugment: { '*': mixed },
   randomColorJitter: { '*': 'its parts have cases; colors.test.ts composes them' },
   randomContrast: { '*': chance },
   randomCrop: { '*': chance },

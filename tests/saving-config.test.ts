@@ -149,6 +149,12 @@ const samples: Record<string, Sample | (() => Sample)> = {
   solarization: { options: { thresholdFactor: 0.5 }, shapes: picture },
   autoContrast: { options: { valueRange: [0, 1] }, shapes: picture },
   equalization: { options: { bins: 16 }, shapes: picture },
+  randAugment: { options: { numOps: 1, valueRange: [0, 1] }, shapes: picture },
+  augMix: { options: { numChains: 2, chainDepth: 1, factor: [0.1, 0.2] }, shapes: picture },
+  pipeline: () => ({
+    options: { layers: [layers.randomFlip({ seed: 3 }), layers.dense({ units: 2, name: 'inner' })] },
+    shapes: picture,
+  }),
   spectralNormalization: () => ({ options: { layer: layers.dense({ units: 3 }) }, shapes: flat }),
   adaptiveAveragePooling1d: { options: { outputSize: 3 }, shapes: line },
   adaptiveAveragePooling2d: { options: { outputSize: [3, 2] }, shapes: image },
@@ -175,8 +181,16 @@ const samples: Record<string, Sample | (() => Sample)> = {
   convLSTM2d: { options: { ...conv, returnSequences: true }, shapes: [[2, 4, 4, 2]] },
   convLSTM3d: { options: { ...conv, unitForgetBias: false }, shapes: [[2, 3, 3, 3, 1]] },
 };
-// It needs the embedding whose table it shares, which the model tests have; cells are in the sample of rnn.
-const elsewhere = ['tiedProjection', 'lstmCell', 'gruCell', 'simpleRNNCell', 'stackedRNNCells'];
+// Mixing layers take records: mixing.test.ts. tiedProjection needs the embedding whose table it shares, which the model tests have; cells are in the sample of rnn.
+const elsewhere = [
+  'mixUp',
+  'cutMix',
+  'tiedProjection',
+  'lstmCell',
+  'gruCell',
+  'simpleRNNCell',
+  'stackedRNNCells',
+];
 // They take texts, and are no layers of models.
 const ofTexts = ['stringLookup', 'hashing', 'textVectorization'];
 

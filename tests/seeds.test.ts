@@ -84,6 +84,9 @@ const drawing: Record<string, readonly [(seeded: Seeded) => Layer, readonly numb
   randomSharpness: [(s) => layers.randomSharpness({ factor: 1, ...unit, ...s }), image],
   randomGaussianBlur: [(s) => layers.randomGaussianBlur({ sigma: [0.1, 1], ...unit, ...s }), image],
   randomPosterization: [(s) => layers.randomPosterization({ factor: [1, 8], ...unit, ...s }), [32, 4, 4, 3]],
+  randAugment: [(s) => layers.randAugment({ ...unit, ...s }), image],
+  augMix: [(s) => layers.augMix({ ...unit, numChains: 1, chainDepth: 1, ...s }), [16, 4, 4, 3]],
+  pipeline: [(s) => layers.pipeline({ layers: [layers.gaussianNoise({ stddev: 1, ...s })] }), image],
   solarization: [(s) => layers.solarization({ thresholdFactor: 1, additionFactor: 1, ...unit, ...s }), image],
 };
 

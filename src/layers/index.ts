@@ -132,6 +132,17 @@ export {
   subtract,
 } from './merge.ts';
 export {
+  CutMix,
+  type CutMixOptions,
+  type CutMixture,
+  cutMix,
+  type LabeledImages,
+  type Mixture,
+  MixUp,
+  type MixUpOptions,
+  mixUp,
+} from './mixing.ts';
+export {
   AlphaDropout,
   alphaDropout,
   GaussianDropout,
@@ -162,6 +173,7 @@ export {
   UnitNormalization,
   unitNormalization,
 } from './normalization.ts';
+export { Pipeline, type PipelineOptions, pipeline } from './pipeline.ts';
 export {
   ActivityRegularization,
   type ActivityRegularizationOptions,
@@ -231,6 +243,15 @@ export {
   randomTranslation,
   randomZoom,
 } from './random-affine.ts';
+export {
+  AugMix,
+  type AugMixOptions,
+  type AugmentOptions,
+  augMix,
+  RandAugment,
+  type RandAugmentOptions,
+  randAugment,
+} from './random-augment.ts';
 export {
   RandomColorDegeneration,
   RandomColorJitter,

@@ -137,6 +137,7 @@ export {
   setSeed,
   truncatedNormal,
 } from './random.ts';
+export { randomBeta, randomGamma } from './random-gamma.ts';
 export {
   type Bound,
   diag,
