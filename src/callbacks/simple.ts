@@ -101,6 +101,8 @@ const moments = [
   'onTrainBegin',
   'onEpochBegin',
   'onBatchEnd',
+  'onTestBegin',
+  'onTestEnd',
   'onEpochEnd',
   'onTrainEnd',
   'onTrainError',
