@@ -41,6 +41,7 @@ const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   gruCell: { '*': cells },
   groupNormalization: { center: 'layerNormalization has it; the same kernel' },
   groupQueryAttention: { '*': 'multiHeadAttention has it; the same code' },
+  hashedCrossing: { '*': 'lookup.test.ts: the example of Keras, whose strings need TensorFlow' },
   instanceNormalization: { '*': 'groupNormalization with a group a channel: gates.test.ts' },
   integerLookup: { padToMaxTokens: 'stringLookup has it; the same code' },
   augMix: { '*': mixed },

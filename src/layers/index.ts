@@ -104,6 +104,12 @@ export {
 export { EinsumDense, type EinsumDenseOptions, einsumDense } from './einsum-dense.ts';
 export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
 export {
+  type Feature,
+  HashedCrossing,
+  type HashedCrossingOptions,
+  hashedCrossing,
+} from './hashed-crossing.ts';
+export {
   CenterCrop,
   centerCrop,
   type ImageSizeOptions,

@@ -15,6 +15,7 @@ import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { computeIn, named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
+import { checkFlags } from './flags.ts';
 import { inDType, withMask } from './inputs.ts';
 import type { CallContext, LayerOptions, RandomOptions, WeightSpec } from './options.ts';
 import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
@@ -64,7 +65,10 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     const { inputShape } = options;
     // Classes that extend this one have their kind only after it.
     const { name: className } = new.target;
-    const where = options.name ?? className.charAt(0).toLowerCase() + className.slice(1);
+    const kind = className.charAt(0).toLowerCase() + className.slice(1);
+    const { name: where = kind } = options;
+    if (typeof where !== 'string' || where === '')
+      throw new NablaError(kind, `bad name, got ${describe(where)}, expected a text that is not empty`);
     const good = Array.isArray(inputShape) && inputShape.every((dim) => Number.isInteger(dim) && dim >= 1);
     if (inputShape !== undefined && !good) {
       throw new NablaError(
@@ -72,6 +76,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
         `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
       );
     }
+    checkFlags(where, options);
     this.#madeFrom = options;
     this.#policy = resolvePolicy(where, options.dtype);
     const { seed }: RandomOptions = options;

@@ -32,6 +32,9 @@ abstract class RandomMove extends RandomImages {
   /** Called once the layer has its name. */
   protected checkMove(): void {
     checkAffine(this.name, this.move);
+    const { fillValue } = this.move;
+    if (typeof fillValue !== 'number')
+      throw new NablaError(this.name, `bad fillValue, got ${describe(fillValue)}, expected a number`);
   }
 
   protected override disturb(x: Tensor): Tensor {

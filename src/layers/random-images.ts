@@ -187,7 +187,8 @@ export class RandomContrast extends RandomColor {
     super(options);
     this.checkRange();
     const { factor } = options;
-    const [lower, upper] = typeof factor === 'number' ? [factor, factor] : (factor ?? []);
+    const pair = typeof factor === 'number' ? [factor, factor] : factor;
+    const [lower, upper] = Array.isArray(pair) ? (pair as number[]) : [];
     for (const share of [lower, upper]) {
       if (typeof share === 'number' && share >= 0 && share <= 1) continue;
       throw new NablaError(

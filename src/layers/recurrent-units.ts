@@ -85,7 +85,7 @@ export interface GateWeights {
 }
 
 const isNamed = (like: ActivationLike | undefined, name: string) =>
-  like === undefined || activationName(like).toLowerCase() === name;
+  like === undefined || String(activationName(like)).toLowerCase() === name;
 
 /** Throws where options that all units have are wrong. */
 export function checkUnits(where: string, options: UnitOptions): void {

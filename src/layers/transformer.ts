@@ -1,13 +1,13 @@
 // TransformerBlock: attention and a small network at every position, each with normalisation and a shortcut.
 import type { ActivationLike } from '../activations.ts';
-import { describe, NablaError } from '../errors.ts';
+import { describe, NablaError, unknownName } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
 import { toFloats } from '../ops/compare.ts';
 import { dropout as dropoutOp } from '../ops/nn.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { type MultiHeadAttention, multiHeadAttention } from './attention.ts';
+import { checkRotary, type MultiHeadAttention, multiHeadAttention } from './attention.ts';
 import { type Dense, dense } from './dense.ts';
 import { type CallContext, Layer, type RandomOptions } from './layer.ts';
 import { layerNormalization, rmsNormalization } from './normalization.ts';
@@ -58,7 +58,10 @@ export class TransformerBlock extends Layer {
   constructor(options: TransformerBlockOptions) {
     super(options);
     this.options = options;
-    const { numHeads, dropout = 0 } = options;
+    const { numHeads, dropout = 0, normalization = 'layer' } = options;
+    if (normalization !== 'layer' && normalization !== 'rms')
+      throw unknownName(this.name, 'normalization', normalization, ['layer', 'rms']);
+    checkRotary(this.name, options.rotary);
     if (!Number.isInteger(numHeads) || numHeads < 1) {
       throw new NablaError(this.name, `bad numHeads, got ${describe(numHeads)}, expected an integer >= 1`);
     }
