@@ -1,7 +1,7 @@
 // Checks of the C++ that are too slow for every test run: sanitizers, the node-gyp build, the NEON kernels' compilation, and that of the CUDA kernels.
 //
 //   node scripts/check-native.mjs [asan] [tsan] [gyp] [neon] [cuda]     default: all
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -13,12 +13,14 @@ import {
   statSync,
   symlinkSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const wanted = process.argv.slice(2);
+const execFileAsync = promisify(execFile);
 
 function run(command, args, options = {}) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
@@ -95,7 +97,7 @@ function gyp() {
 }
 
 /** The core compiles for 64-bit Arm. */
-function neon() {
+async function neon() {
   const folder = mkdtempSync(join(tmpdir(), 'nabla-neon-'));
   mkdirSync(join(folder, 'include'));
   symlinkSync('/usr/include/hwy', join(folder, 'include/hwy'));
@@ -111,7 +113,12 @@ function neon() {
     '-isystem',
     join(folder, 'include'),
   ];
-  for (const source of coreSources) run('aarch64-linux-gnu-g++', [...flags, source]);
+  const left = [...coreSources];
+  const compileNext = async () => {
+    for (let source = left.shift(); source !== undefined; source = left.shift())
+      await execFileAsync('aarch64-linux-gnu-g++', [...flags, source]);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, compileNext));
   console.log(`NEON: ${coreSources.length} files compile`);
 }
 
@@ -140,5 +147,5 @@ function cuda() {
 for (const [name, check] of Object.entries({ asan, tsan, gyp, neon, cuda })) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   console.log(`-- ${name}`);
-  check();
+  await check();
 }

@@ -64,6 +64,11 @@ export function record(
   for (const tape of tapes) tape.record({ where, inputs, outputs, backward, compute });
 }
 
+/** Is any tape open? */
+export function isRecording(): boolean {
+  return tapes.length > 0;
+}
+
 /** Is the op being recorded, so that what only a gradient needs should be computed? */
 export function recording(inputs: readonly Tensor[]): boolean {
   return tapes.some((tape) => inputs.some((input) => tape.tracks(input)));

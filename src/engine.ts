@@ -1,9 +1,12 @@
 // The engine: one backend with the memory, the programs and the random state that tensors on it share.
-import { type Backend, type Bindings, ProgramFault, type Run } from './backend/backend.ts';
+import { type Backend, type Bindings, ProgramFault, type Run, stagedNumbers } from './backend/backend.ts';
+import { type Block, Blocks } from './blocks.ts';
 import { NablaError } from './errors.ts';
+import { KeptCalls } from './kept-calls.ts';
 import { type CompiledProgram, compile } from './program/compile.ts';
 import type { Graph } from './program/graph.ts';
 import { printProgram } from './program/print.ts';
+import type { Recipes } from './replay.ts';
 
 /** Memory of the backend, shared by the tensors that view it; freed with the last of them, or when it is collected. */
 export class Storage {
@@ -11,33 +14,30 @@ export class Storage {
   readonly bytes: number;
   /** What it holds, for listings: 'parameters', 'gradients'. */
   readonly label: string | undefined;
-  private buffer: number;
+  private block: Block | undefined;
   private holders = 0;
-  // Holds the backend's own finalizer, where it has one.
-  private readonly owner: object | undefined;
 
-  constructor(engine: Engine, bytes: number, label?: string) {
+  /** Zeroed, or over a block of the engine. */
+  constructor(engine: Engine, bytes: number, label?: string, block: Block = engine.blocks.zeroed(bytes)) {
     this.engine = engine;
     this.bytes = bytes;
     this.label = label;
-    this.buffer = engine.backend.allocate(bytes);
-    this.owner = engine.backend.own?.(this.buffer, bytes);
-    if (this.owner === undefined) engine.collectLater(this, this.buffer);
+    this.block = block;
   }
 
   /** The buffer's handle; throws once it is freed. */
   get handle(): number {
-    if (this.buffer === 0) {
+    if (this.block === undefined) {
       throw new NablaError(
         'tensor',
         'this tensor has been disposed of; keep it alive for as long as it is used',
       );
     }
-    return this.buffer;
+    return this.block.handle;
   }
 
   get freed(): boolean {
-    return this.buffer === 0;
+    return this.block === undefined;
   }
 
   retain(): void {
@@ -45,10 +45,12 @@ export class Storage {
   }
 
   release(): void {
-    if (--this.holders > 0 || this.buffer === 0) return;
-    if (this.owner === undefined) this.engine.collectNoMore(this);
-    if (!this.engine.closed) this.engine.backend.free(this.buffer);
-    this.buffer = 0;
+    if (--this.holders > 0 || this.block === undefined) return;
+    const { blocks, runs } = this.engine;
+    // A run under way may hold it until it ends.
+    if (runs === 0) blocks.keep(this.block);
+    else blocks.free(this.block);
+    this.block = undefined;
   }
 }
 
@@ -70,16 +72,18 @@ export class Executable {
   /** Memory that the program was traced over, beyond its inputs and outputs. */
   readonly captured: readonly Storage[];
   private readonly handle: number;
-  // For calls that end before the next one begins.
-  private readonly bindings: Bindings;
-  private unloaded = false;
+  // How many numbers bind it; and room for them in calls that end before the next one begins, where the backend has too little.
+  private readonly count: number;
+  private readonly bindings: Bindings | undefined;
+  private isUnloaded = false;
 
   constructor(engine: Engine, graph: Graph) {
     this.engine = engine;
     this.compiled = compile(graph);
     const { slots, words } = this.compiled;
     this.captured = slots.flatMap((slot) => (slot.kind === 'storage' ? [slot.storage as Storage] : []));
-    this.bindings = newBindings(slots.length);
+    this.count = 2 * (slots.length - 1);
+    this.bindings = this.count <= stagedNumbers ? undefined : newBindings(slots.length);
     this.handle = engine.backend.load(words);
   }
 
@@ -88,10 +92,29 @@ export class Executable {
     return this.captured.some((storage) => storage.freed);
   }
 
+  /** Has it been unloaded? */
+  get unloaded(): boolean {
+    return this.isUnloaded;
+  }
+
   /** Runs it once, on this thread. */
   run(inputs: readonly Bound[], outputs: readonly Bound[]): void {
+    if (this.bindings === undefined) {
+      this.bind(this.engine.backend.staging(), inputs, outputs);
+      this.runStaged();
+      return;
+    }
     try {
       this.engine.backend.run(this.handle, this.bind(this.bindings, inputs, outputs));
+    } catch (error) {
+      throw this.worded(error);
+    }
+  }
+
+  /** As {@link Executable.run}, with bindings that the caller has put into the backend's `staging()`. */
+  runStaged(): void {
+    try {
+      this.engine.backend.runStaged(this.handle, this.count);
     } catch (error) {
       throw this.worded(error);
     }
@@ -116,8 +139,8 @@ export class Executable {
   }
 
   unload(): void {
-    if (this.unloaded) return;
-    this.unloaded = true;
+    if (this.isUnloaded) return;
+    this.isUnloaded = true;
     this.engine.backend.unload(this.handle);
   }
 
@@ -128,6 +151,7 @@ export class Executable {
       const at = 2 * (i - 1);
       if (slot.kind === 'storage') {
         bindings[at] = (slot.storage as Storage).handle;
+        bindings[at + 1] = 0;
       } else if (slot.kind !== 'workspace') {
         const bound = (slot.kind === 'input' ? inputs : outputs)[slot.index]!;
         bindings[at] = bound.storage.handle;
@@ -162,31 +186,24 @@ export class Engine {
   readonly backend: Backend;
   /** Runs that have not ended. While there is one, a call on this thread may have to wait for its step. */
   runs = 0;
+  /** @internal Its buffers. */
+  readonly blocks: Blocks;
+  /** @internal Programs of kernel calls that were made at once. */
+  readonly calls = new KeptCalls();
+  /** @internal What ops came to, to be repeated. */
+  readonly recipes: Recipes = new Map();
   private readonly programs = new Map<string, Executable>();
-  private readonly finalizers: FinalizationRegistry<number>;
   private isClosed = false;
 
   /** @internal Made by `setBackend`. */
   constructor(backend: Backend) {
     this.backend = backend;
-    this.finalizers = new FinalizationRegistry((buffer) => {
-      if (!this.isClosed) backend.free(buffer);
-    });
+    this.blocks = new Blocks(backend);
   }
 
   /** Has it been closed? */
   get closed(): boolean {
     return this.isClosed;
-  }
-
-  /** @internal Frees the buffer when the storage is collected. */
-  collectLater(storage: Storage, buffer: number): void {
-    this.finalizers.register(storage, buffer, storage);
-  }
-
-  /** @internal No longer, for it is freed by hand. */
-  collectNoMore(storage: Storage): void {
-    this.finalizers.unregister(storage);
   }
 
   /** @internal The program kept under `key`, made on first use. */
@@ -208,6 +225,9 @@ export class Engine {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.recipes.clear();
+    this.calls.clear();
+    this.blocks.close();
     this.backend.close();
   }
 }

@@ -4,6 +4,7 @@ import { engine, type Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import type { Graph, Value } from './program/graph.ts';
 import { type Shape, showShape, sizeOf } from './shape.ts';
+import { showArray } from './show.ts';
 import { TensorMethods } from './tensor-methods.ts';
 
 /** Nested arrays as `array()` gives them. */
@@ -14,8 +15,8 @@ export type TensorSource =
   | { readonly kind: 'memory'; storage: Storage; byteOffset: number }
   | { readonly kind: 'traced'; readonly graph: Graph; readonly value: Value };
 
-/** Tensors made while a scope is open, so that it can dispose of them. */
-const scopes: Set<Tensor>[] = [];
+/** Tensors made in each open scope, so that it can dispose of them. */
+const scopes: Tensor[][] = [];
 
 /**
  * An array of numbers of one dtype. Immutable: ops give new tensors. Its memory is freed by {@link Tensor.dispose}, at the end of a
@@ -38,6 +39,7 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
    */
   mask: Tensor | undefined;
   private disposed = false;
+  private kept = false;
 
   /** @internal Use `tensor()`, `zeros()` and their like. */
   constructor(shape: Shape, dtype: D, source: TensorSource, constant?: number) {
@@ -49,7 +51,7 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
     this.constant = constant;
     if (source.kind === 'memory') {
       source.storage.retain();
-      scopes.at(-1)?.add(this);
+      if (scopes.length > 0) scopes[scopes.length - 1]!.push(this);
     }
   }
 
@@ -142,12 +144,34 @@ export class Tensor<D extends DType = DType> extends TensorMethods implements Di
 
   /** @internal Keeps it beyond the scope that it was made in. */
   keep(): this {
-    for (const scope of scopes) scope.delete(this);
+    this.kept = true;
     return this;
+  }
+
+  /** @internal Whether it outlives the scope that it was made in. */
+  get isKept(): boolean {
+    return this.kept;
   }
 
   override toString(): string {
     return `Tensor(${this.dtype}${showShape(this.shape)})`;
+  }
+
+  /** Writes dtype, shape and numbers to the console; of more than 1,000 elements those at the edges. */
+  print(): void {
+    console.log(this.describe());
+  }
+
+  /** What Node.js shows in `console.log(tensor)`. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.describe();
+  }
+
+  private describe(): string {
+    if (this.source.kind === 'traced') return `${this} (being traced)`;
+    return this.disposed
+      ? `${this} (disposed)`
+      : `${this}\n${showArray(this.dataSync(), this.shape, this.dtype)}`;
   }
 }
 
@@ -171,31 +195,34 @@ export function tensorsIn(value: unknown, found: Tensor[] = []): Tensor[] {
  * `body` is synchronous.
  */
 export function scope<T>(body: () => T): T {
-  const made = new Set<Tensor>();
+  const made: Tensor[] = [];
   scopes.push(made);
   let result: T;
   try {
     result = body();
   } catch (error) {
     scopes.pop();
-    for (const tensor of made) tensor.dispose();
+    for (const tensor of made) if (!tensor.isKept) tensor.dispose();
     throw error;
   }
   scopes.pop();
+  const given = new Set(tensorsIn(result));
+  for (const { mask } of [...given]) if (mask !== undefined) given.add(mask);
   const outer = scopes.at(-1);
-  for (const { mask } of tensorsIn(result)) {
-    if (mask !== undefined && made.delete(mask)) outer?.add(mask);
+  for (const tensor of made) {
+    if (tensor.isKept) continue;
+    if (given.has(tensor)) outer?.push(tensor);
+    else tensor.dispose();
   }
-  for (const tensor of tensorsIn(result)) {
-    if (made.delete(tensor)) outer?.add(tensor);
-  }
-  for (const tensor of made) tensor.dispose();
   return result;
 }
 
-/** Bytes and counts of what the backend in use holds. */
+/**
+ * Bytes and counts of what the backend in use holds. Buffers that were let go by hand and are kept for the next results, 128 MiB at most, are not among
+ * `buffers` and `bufferBytes`; `peakBytes` has them.
+ */
 export function memory() {
-  return engine().backend.memory();
+  return engine().blocks.memory();
 }
 
 /** Bytes of a tensor's numbers. */

@@ -1,7 +1,7 @@
 // Tracing and running: an op inside a trace becomes a node of its graph, outside of one it runs at once as a program of its own.
 import type { DType } from './dtype.ts';
 import { dtypeBytes, isFloating } from './dtype.ts';
-import { type Engine, engine, Storage } from './engine.ts';
+import { type Bound, type Engine, type Executable, engine, Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
 import { Graph, type MicroOp, type Node, Value } from './program/graph.ts';
 import type { KernelName } from './program/kernels.ts';
@@ -66,10 +66,11 @@ export function convert<D extends 'float32' | 'bfloat16'>(x: Tensor, dtype: D, w
   );
 }
 
+const isHalf = (input: Tensor | undefined) => input?.dtype === 'bfloat16';
+
 /** The calls with weights in the dtype that is computed in, and with outputs in that of the inputs. */
 function settled(calls: readonly KernelCall[]): readonly KernelCall[] {
   const dtype = computeDType();
-  const isHalf = (input: Tensor | undefined) => input?.dtype === 'bfloat16';
   if (dtype === undefined && !calls.some(({ inputs }) => inputs.some(isHalf))) return calls;
   const read = (input: Tensor | undefined) =>
     dtype !== undefined && input?.autocasts ? convert(input, dtype) : input;
@@ -88,6 +89,36 @@ function settled(calls: readonly KernelCall[]): readonly KernelCall[] {
 /** The graph that is being traced, if one is. */
 export function tracing(): Graph | undefined {
   return traces.at(-1);
+}
+
+/** Do ops run at once, on numbers as they are? */
+export function isEager(): boolean {
+  return traces.length === 0 && (computing.length === 0 || computeDType() === undefined);
+}
+
+/** A kernel call that was run at once. */
+export interface Observed {
+  readonly program: Executable;
+  readonly inputs: readonly Tensor[];
+  readonly result: Tensor;
+}
+
+// Who wants to know of kernel calls that are run at once, the innermost only.
+let observer: { calls: number; last: Observed | undefined } | undefined;
+
+/** Runs `body` and says which kernel call it made, if it made exactly one, of one result. */
+export function observeRun<T>(body: () => T): { result: T; observed: Observed | undefined } {
+  const outer = observer;
+  const mine: NonNullable<typeof observer> = { calls: 0, last: undefined };
+  observer = mine;
+  try {
+    const result = body();
+    return { result, observed: mine.calls === 1 ? mine.last : undefined };
+  } finally {
+    observer = outer;
+    // Of what runs inside of it only the first knows: for the others it is more than one call.
+    if (outer !== undefined) outer.calls += 2;
+  }
 }
 
 /** Runs `body` with its ops recorded in `graph`. */
@@ -179,6 +210,7 @@ export function emitParts(given: readonly KernelCall[]): Tensor {
     call.inputs.flatMap((input) => (input ? [input.memory(call.where)] : [])),
   );
   program.run(inputs, [result.memory('output')]);
+  if (observer !== undefined) observer.calls += calls.length + 1;
   return result;
 }
 
@@ -203,6 +235,23 @@ function nodeOf(
 
 function emitNow(call: KernelCall): (Tensor | undefined)[] {
   const home = engineOf([call]);
+  const program = home.calls.find(call) ?? programOf(home, call);
+  const results = call.outputs.map((out) => out && empty(home, out.shape, out.dtype));
+  const bound: Bound[] = [];
+  for (const input of call.inputs) if (input !== undefined) bound.push(input.memory(call.where));
+  const made: Bound[] = [];
+  for (const result of results) if (result !== undefined) made.push(result.memory(call.where));
+  try {
+    program.run(bound, made);
+  } catch (error) {
+    for (const result of results) result?.dispose();
+    throw error;
+  }
+  if (observer !== undefined) observe(observer, program, call, results);
+  return results;
+}
+
+function programOf(home: Engine, call: KernelCall): Executable {
   const program = home.cached(keyOf(call), () => {
     const graph = new Graph();
     const inputs = call.inputs.map((input) => input && graph.input(input.shape, input.dtype));
@@ -211,15 +260,20 @@ function emitNow(call: KernelCall): (Tensor | undefined)[] {
     for (const out of outputs) if (out) graph.outputs.push(out);
     return graph;
   });
-  const results = call.outputs.map((out) => out && empty(home, out.shape, out.dtype));
-  const bound = (tensor: Tensor | undefined) => (tensor ? [tensor.memory(call.where)] : []);
-  try {
-    program.run(call.inputs.flatMap(bound), results.flatMap(bound));
-  } catch (error) {
-    for (const result of results) result?.dispose();
-    throw error;
-  }
-  return results;
+  home.calls.add(call, program);
+  return program;
+}
+
+function observe(
+  by: NonNullable<typeof observer>,
+  program: Executable,
+  call: KernelCall,
+  results: readonly (Tensor | undefined)[],
+): void {
+  by.calls++;
+  const [result, ...more] = results.filter((each) => each !== undefined);
+  const inputs = call.inputs.filter((input) => input !== undefined);
+  by.last = result === undefined || more.length > 0 ? undefined : { program, inputs, result };
 }
 
 function engineOf(calls: readonly KernelCall[]): Engine {
@@ -251,9 +305,10 @@ function keyOf(call: KernelCall): string {
   return key;
 }
 
-/** A tensor in new memory, zeroed. */
+/** A tensor in memory that holds anything, for what is written before it is read. */
 export function empty<D extends DType>(home: Engine, shape: Shape, dtype: D): Tensor<D> {
-  const storage = new Storage(home, sizeOf(shape) * dtypeBytes[dtype]);
+  const bytes = sizeOf(shape) * dtypeBytes[dtype];
+  const storage = new Storage(home, bytes, undefined, home.blocks.unset(bytes));
   return new Tensor(shape, dtype, { kind: 'memory', storage, byteOffset: 0 });
 }
 

@@ -99,6 +99,15 @@ describeBackends('layers as JSON', () => {
       assert.deepEqual(outputOf(copy, shapes), expected);
       assert.deepEqual(new ConfigWriter().layer(copy), new ConfigWriter().layer(layer));
     });
+
+    it(`${name} of an option that it does not have`, () => {
+      const { options = {} } = typeof given === 'function' ? given() : given;
+      const strange = factory({ ...options, name: 'it', inputshape: [3] });
+      assert.throws(
+        () => nabla.sequential([strange]),
+        says('it', "unknown option, got 'inputshape', expected one of ", "; did you mean 'inputShape'?"),
+      );
+    });
   }
 }, [backendNamed('native')!]);
 

@@ -12,7 +12,7 @@
 #include "cpu/memory.h"
 #include "cpu/pool.h"
 #include "program/device.h"
-#include "program/handles.h"
+#include "program/inventory.h"
 #include "program/program.h"
 
 namespace nabla {
@@ -21,14 +21,13 @@ class CpuDevice final : public Device {
  public:
   // threads counts the caller. The table must outlive the device.
   CpuDevice(const KernelTable& kernels, int threads);
-  ~CpuDevice() override;
   CpuDevice(const CpuDevice&) = delete;
   CpuDevice& operator=(const CpuDevice&) = delete;
 
   const char* instructionSet() const { return kernels_.name; }
   int threads() const { return pool_.threads(); }
   DeviceInfo info() const override;
-  DeviceMemory memory() const override;
+  DeviceMemory memory() const override { return inventory_.memory(); }
   std::string Allocate(double bytes, Handle& buffer) override;
   std::string Free(double buffer) override;
   std::string Write(double buffer, double byteOffset, const void* source, size_t bytes) override;
@@ -47,38 +46,20 @@ class CpuDevice final : public Device {
   void Abort() override { abort_.store(true, std::memory_order_relaxed); }
 
  private:
-  struct Buffer {
-    Block block;
-    int32_t leases = 0;
-    bool freed = false;
-  };
-  struct LoadedProgram;
-  struct CpuLease;
+  using CpuLease = ProgramLease<LoadedProgram>;
 
-  Buffer* FindBuffer(double handle);
-  LoadedProgram* FindProgram(double handle);
-  std::string Resolve(const LoadedProgram& program, const double* bindings, size_t count,
-                      std::vector<std::byte*>& bases);
-  void Bind(LoadedProgram& program, const std::vector<std::byte*>& bases);
   StepFault Execute(LoadedProgram& program);
   std::string Reserve(Block& block, int64_t bytes, const char* what);
-  void RemoveBuffer(Handle handle);
-  void RemoveProgram(Handle handle);
-  void NotePeak();
+  // Gives back what no program that is left needs.
+  void Shrink();
 
   const KernelTable& kernels_;
   ThreadPool pool_;
   const int64_t physicalMemory_;
   // Before all blocks, which go back to them.
   Slabs slabs_;
-  HandleTable<Buffer> buffers_;
-  HandleTable<std::unique_ptr<LoadedProgram>> programs_;
-  // Shared by all programs, grown to what the largest of them needs.
-  Block workspace_;
-  Block scratch_;
+  Inventory<Block, LoadedProgram> inventory_;
   std::vector<std::byte*> resolved_;
-  int64_t bufferBytes_ = 0;
-  int64_t peakBytes_ = 0;
   std::atomic<bool> abort_{false};
 };
 

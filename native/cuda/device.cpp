@@ -7,8 +7,6 @@
 #include <utility>
 
 #include "cuda/images.h"
-#include "cuda/loaded.h"
-#include "program/requests.h"
 
 namespace nabla::cuda {
 namespace {
@@ -123,31 +121,6 @@ DeviceInfo CudaDevice::info() const {
   return {"sm_" + std::to_string(gpu_.capability), 1, words};
 }
 
-DeviceMemory CudaDevice::memory() const {
-  DeviceMemory memory;
-  memory.buffers = static_cast<int64_t>(buffers_.size());
-  memory.bufferBytes = bufferBytes_;
-  memory.workspaceBytes = workspace_.bytes() + scratch_.bytes();
-  memory.peakBytes = peakBytes_;
-  memory.programs = static_cast<int64_t>(programs_.size());
-  return memory;
-}
-
-void CudaDevice::NotePeak() {
-  peakBytes_ = std::max(peakBytes_, bufferBytes_ + workspace_.bytes() + scratch_.bytes());
-}
-
-CudaDevice::Buffer* CudaDevice::FindBuffer(double handle) {
-  Buffer* const buffer = IsCount(handle) ? buffers_.Find(static_cast<Handle>(handle)) : nullptr;
-  return buffer != nullptr && !buffer->freed ? buffer : nullptr;
-}
-
-CudaDevice::LoadedProgram* CudaDevice::FindProgram(double handle) {
-  std::unique_ptr<LoadedProgram>* const program =
-      IsCount(handle) ? programs_.Find(static_cast<Handle>(handle)) : nullptr;
-  return program != nullptr && !(*program)->unloaded ? program->get() : nullptr;
-}
-
 std::string CudaDevice::Take(int64_t bytes, const char* what, DeviceBlock& block) {
   // Nothing cannot be allocated, but must have an address.
   const size_t wanted = static_cast<size_t>(std::max<int64_t>(bytes, 1));
@@ -169,11 +142,10 @@ std::string CudaDevice::Take(int64_t bytes, const char* what, DeviceBlock& block
     size_t free = 0, total = 0;
     (void)driver_.MemGetInfo(&free, &total);
     return std::string("not enough GPU memory, got a request for ") + std::to_string(bytes) + " bytes for " +
-           what + " while " + std::to_string(bufferBytes_ + workspace_.bytes() + scratch_.bytes()) +
-           " are held here and " + std::to_string(free) + " of " + std::to_string(total) +
-           " are free, expected less; use a smaller batch or model, dispose of tensors, or end other "
-           "programs "
-           "on the GPU";
+           what + " while " + std::to_string(inventory_.held()) + " are held here and " +
+           std::to_string(free) + " of " + std::to_string(total) +
+           " are free, expected less; use a smaller batch or model, dispose of tensors, or "
+           "end other programs on the GPU";
   }
   if (error != kSuccess) return Failed(error, std::string("taking memory for ") + what);
   block = DeviceBlock(driver_, stream_.get(), address, bytes);
@@ -183,37 +155,21 @@ std::string CudaDevice::Take(int64_t bytes, const char* what, DeviceBlock& block
 
 std::string CudaDevice::Allocate(double bytes, Handle& handle) {
   if (std::string wrong = Enter(); !wrong.empty()) return wrong;
-  if (!IsCount(bytes)) return Wrong("size in bytes", bytes, "an integer from 0 on");
-  if (static_cast<int64_t>(buffers_.size()) >= kMostBuffers) {
-    return Wrong("live buffers", static_cast<double>(buffers_.size()),
-                 "fewer; dispose of tensors that are no longer needed");
-  }
-  Buffer fresh;
-  std::string error = Take(static_cast<int64_t>(bytes), "a buffer", fresh.block);
-  if (!error.empty()) return error;
-  handle = buffers_.Add(std::move(fresh));
-  bufferBytes_ += static_cast<int64_t>(bytes);
-  NotePeak();
-  return {};
-}
-
-void CudaDevice::RemoveBuffer(Handle handle) {
-  bufferBytes_ -= buffers_.Find(handle)->block.bytes();
-  buffers_.Remove(handle);
+  if (std::string wrong = inventory_.CheckNewBuffer(bytes); !wrong.empty()) return wrong;
+  DeviceBlock block;
+  std::string error = Take(static_cast<int64_t>(bytes), "a buffer", block);
+  if (error.empty()) handle = inventory_.AddBuffer(std::move(block));
+  return error;
 }
 
 std::string CudaDevice::Free(double handle) {
-  Buffer* const buffer = FindBuffer(handle);
-  if (buffer == nullptr) return WrongBuffer(handle);
-  // Of a lost device only the books are kept.
+  // Of a lost device only the inventory is kept.
   (void)Enter();
-  buffer->freed = true;
-  if (buffer->leases == 0) RemoveBuffer(static_cast<Handle>(handle));
-  return {};
+  return inventory_.FreeBuffer(handle);
 }
 
 std::string CudaDevice::Write(double handle, double byteOffset, const void* source, size_t bytes) {
-  Buffer* const buffer = FindBuffer(handle);
+  const auto* const buffer = inventory_.FindBuffer(handle);
   if (buffer == nullptr) return WrongBuffer(handle);
   int64_t offset = 0;
   std::string error = CheckRange(buffer->block.bytes(), byteOffset, bytes, offset);
@@ -225,7 +181,7 @@ std::string CudaDevice::Write(double handle, double byteOffset, const void* sour
 }
 
 std::string CudaDevice::Read(double handle, double byteOffset, void* target, size_t bytes) {
-  Buffer* const buffer = FindBuffer(handle);
+  const auto* const buffer = inventory_.FindBuffer(handle);
   if (buffer == nullptr) return WrongBuffer(handle);
   int64_t offset = 0;
   std::string error = CheckRange(buffer->block.bytes(), byteOffset, bytes, offset);
@@ -248,13 +204,13 @@ std::string CudaDevice::Reserve(DeviceBlock& block, int64_t bytes, const char* w
 
 // The addresses in them are no longer right.
 void CudaDevice::ForgetGraphs() {
-  programs_.ForEach([](const std::unique_ptr<LoadedProgram>& program) { program->graphs.clear(); });
+  inventory_.ForEachProgram([](CudaProgram& program) { program.graphs.clear(); });
 }
 
 std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle) {
-  auto loaded = std::make_unique<LoadedProgram>();
+  auto loaded = std::make_unique<CudaProgram>();
   Program& program = loaded->program;
-  std::string error = DecodeProgram(words, count, program);
+  std::string error = loaded->Decode(words, count);
   if (error.empty()) error = Enter();
   if (!error.empty()) return error;
   for (const Instruction& instruction : program.code) {
@@ -264,35 +220,23 @@ std::string CudaDevice::Load(const int32_t* words, size_t count, Handle& handle)
                "other; leave the dtype policy at float32, or take the CPU";
     }
   }
-  loaded->bases.assign(program.slotBytes.size(), nullptr);
-  loaded->alignment.assign(program.slotBytes.size(), 1);
   for (Instruction& instruction : program.code) {
     instruction.scratchBytes = kScratch[static_cast<size_t>(instruction.opcode)](instruction);
     program.scratchBytes = std::max(program.scratchBytes, instruction.scratchBytes);
     loaded->mayFault = loaded->mayFault || MayFault(instruction);
     loaded->guarded.push_back(loaded->mayFault && WritesOutside(instruction));
-    for (size_t i = 0; i < instruction.operands.size(); i++) {
-      if (!instruction.operands[i].present) continue;
-      int64_t& alignment = loaded->alignment[static_cast<size_t>(instruction.slots[i])];
-      alignment = std::max(alignment, SizeOf(instruction.operands[i].dtype));
-    }
   }
-  error = Reserve(workspace_, program.slotBytes[0], "the workspace that the program plans");
+  error = Reserve(inventory_.workspace, program.slotBytes[0], "the workspace that the program plans");
   if (error.empty())
-    error = Reserve(scratch_, static_cast<int64_t>(program.scratchBytes), "the kernels' scratch");
-  NotePeak();
+    error = Reserve(inventory_.scratch, static_cast<int64_t>(program.scratchBytes), "the kernels' scratch");
+  inventory_.NotePeak();
   if (!error.empty()) return error;
-  handle = programs_.Add(std::move(loaded));
+  handle = inventory_.AddProgram(std::move(loaded));
   return {};
 }
 
-void CudaDevice::RemoveProgram(Handle handle) {
-  programs_.Remove(handle);
-  int64_t workspace = 0, scratch = 0;
-  programs_.ForEach([&](const std::unique_ptr<LoadedProgram>& other) {
-    workspace = std::max(workspace, other->program.slotBytes[0]);
-    scratch = std::max(scratch, static_cast<int64_t>(other->program.scratchBytes));
-  });
+void CudaDevice::Shrink() {
+  const auto [workspace, scratch] = inventory_.Needed();
   // Giving back less than half is not worth a new block.
   const auto shrink = [this](DeviceBlock& block, int64_t bytes, const char* what) {
     if (bytes > block.bytes() / 2 || block.bytes() == 0) return;
@@ -301,36 +245,16 @@ void CudaDevice::RemoveProgram(Handle handle) {
     block = std::move(smaller);
     ForgetGraphs();
   };
-  shrink(workspace_, workspace, "a smaller workspace");
-  shrink(scratch_, scratch, "less scratch");
+  shrink(inventory_.workspace, workspace, "a smaller workspace");
+  shrink(inventory_.scratch, scratch, "less scratch");
 }
 
 std::string CudaDevice::Unload(double handle) {
-  LoadedProgram* const program = FindProgram(handle);
-  if (program == nullptr) return WrongProgram(handle);
   (void)Enter();
-  program->unloaded = true;
-  if (program->leases == 0) RemoveProgram(static_cast<Handle>(handle));
-  return {};
-}
-
-std::string CudaDevice::Resolve(const LoadedProgram& program, const double* bindings, size_t count,
-                                std::vector<std::byte*>& bases) {
-  const size_t slots = program.program.slotBytes.size();
-  if (std::string error = CheckBindingCount(count, slots); !error.empty()) return error;
-  bases.resize(slots);
-  bases[0] = workspace_.data();
-  for (size_t slot = 1; slot < slots; slot++) {
-    const double handle = bindings[2 * slot - 2];
-    const double byteOffset = bindings[2 * slot - 1];
-    Buffer* const buffer = FindBuffer(handle);
-    if (buffer == nullptr) return "slot " + std::to_string(slot) + ": " + WrongBuffer(handle);
-    std::string error = CheckBinding(slot, buffer->block.bytes(), byteOffset, program.program.slotBytes[slot],
-                                     program.alignment[slot]);
-    if (!error.empty()) return error;
-    bases[slot] = buffer->block.data() + static_cast<int64_t>(byteOffset);
-  }
-  return {};
+  bool gone = false;
+  std::string error = inventory_.UnloadProgram(handle, gone);
+  if (gone) Shrink();
+  return error;
 }
 
 }  // namespace nabla::cuda

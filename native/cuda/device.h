@@ -11,7 +11,9 @@
 #include "cuda/driver.h"
 #include "cuda/launcher.h"
 #include "cuda/memory.h"
+#include "cuda/loaded.h"
 #include "program/device.h"
+#include "program/inventory.h"
 
 namespace nabla::cuda {
 
@@ -32,7 +34,7 @@ class CudaDevice final : public Device {
   std::string Open();
 
   DeviceInfo info() const override;
-  DeviceMemory memory() const override;
+  DeviceMemory memory() const override { return inventory_.memory(); }
   std::string Allocate(double bytes, Handle& buffer) override;
   std::string Free(double buffer) override;
   std::string Write(double buffer, double byteOffset, const void* source, size_t bytes) override;
@@ -47,37 +49,23 @@ class CudaDevice final : public Device {
   void Abort() override { abort_.store(true, std::memory_order_relaxed); }
 
  private:
-  struct Buffer {
-    DeviceBlock block;
-    int32_t leases = 0;
-    bool freed = false;
-  };
-  struct LoadedProgram;
-  struct CudaLease;
-
   // Makes the context current on this thread; what was wrong, or an empty string.
   std::string Enter();
   // Words an error of the driver's, and remembers it when it cost the device.
   std::string Failed(CUresult error, const std::string& what);
-  Buffer* FindBuffer(double handle);
-  LoadedProgram* FindProgram(double handle);
   // A block of zeros.
   std::string Take(int64_t bytes, const char* what, DeviceBlock& block);
   std::string Reserve(DeviceBlock& block, int64_t bytes, const char* what);
-  std::string Resolve(const LoadedProgram& program, const double* bindings, size_t count,
-                      std::vector<std::byte*>& bases);
-  void Bind(LoadedProgram& program, const std::vector<std::byte*>& bases);
   // Queues one step: as a graph where `repeats`, once all kernels are loaded.
-  std::string Queue(LoadedProgram& program, bool repeats);
-  std::string QueueKernels(LoadedProgram& program);
-  std::string Capture(LoadedProgram& program, CUgraphExec& executable);
+  std::string Queue(CudaProgram& program, bool repeats);
+  std::string QueueKernels(CudaProgram& program);
+  std::string Capture(CudaProgram& program, CUgraphExec& executable);
   std::string ClearFault();
   // Waits for the queue; the steps completed since ClearFault by a program that may refuse its data.
   std::string ReadFault(StepFault& fault, int64_t& steps);
-  void RemoveBuffer(Handle handle);
-  void RemoveProgram(Handle handle);
+  // Gives back what no program that is left needs.
+  void Shrink();
   void ForgetGraphs();
-  void NotePeak();
 
   const Driver& driver_;
   const Gpu gpu_;
@@ -88,14 +76,8 @@ class CudaDevice final : public Device {
   KernelLibrary library_;
   Staging staging_;
   DeviceBlock fault_;
-  HandleTable<Buffer> buffers_;
-  HandleTable<std::unique_ptr<LoadedProgram>> programs_;
-  // Shared by all programs, grown to what the largest of them needs.
-  DeviceBlock workspace_;
-  DeviceBlock scratch_;
+  Inventory<DeviceBlock, CudaProgram> inventory_;
   std::vector<std::byte*> resolved_;
-  int64_t bufferBytes_ = 0;
-  int64_t peakBytes_ = 0;
   std::atomic<bool> abort_{false};
 };
 

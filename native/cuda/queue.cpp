@@ -5,8 +5,6 @@
 
 #include "cuda/device.h"
 #include "cuda/kernels/steps.h"
-#include "cuda/loaded.h"
-#include "program/requests.h"
 
 namespace nabla::cuda {
 namespace {
@@ -27,23 +25,13 @@ constexpr int64_t kMostStepsATurn = 4096;
 
 }  // namespace
 
-void CudaDevice::Bind(LoadedProgram& program, const std::vector<std::byte*>& bases) {
-  if (program.bases == bases) return;
-  for (Instruction& instruction : program.program.code) {
-    for (size_t i = 0; i < instruction.operands.size(); i++) {
-      const int32_t slot = instruction.slots[i];
-      if (slot >= 0) instruction.operands[i].data = bases[static_cast<size_t>(slot)] + instruction.offsets[i];
-    }
-  }
-  program.bases = bases;
-}
-
-std::string CudaDevice::QueueKernels(LoadedProgram& program) {
+std::string CudaDevice::QueueKernels(CudaProgram& program) {
   Launcher launcher(driver_, library_, stream_.get(), reinterpret_cast<FaultRecord*>(fault_.data()),
                     gpu_.multiprocessors, precision_);
   int32_t index = 0;
   for (const Instruction& instruction : program.program.code) {
-    launcher.Begin(instruction, index, program.guarded[static_cast<size_t>(index)], scratch_.data());
+    launcher.Begin(instruction, index, program.guarded[static_cast<size_t>(index)],
+                   inventory_.scratch.data());
     kLaunch[static_cast<size_t>(instruction.opcode)](launcher);
     if (!launcher.error().empty()) break;
     index++;
@@ -56,7 +44,7 @@ std::string CudaDevice::QueueKernels(LoadedProgram& program) {
   return launcher.error();
 }
 
-std::string CudaDevice::Capture(LoadedProgram& program, CUgraphExec& executable) {
+std::string CudaDevice::Capture(CudaProgram& program, CUgraphExec& executable) {
   CUresult error = driver_.StreamBeginCapture(stream_.get(), kCaptureThreadLocal);
   if (error != kSuccess) return Failed(error, "recording a graph");
   std::string wrong = QueueKernels(program);
@@ -69,7 +57,7 @@ std::string CudaDevice::Capture(LoadedProgram& program, CUgraphExec& executable)
   return error == kSuccess ? std::string() : Failed(error, "making a graph");
 }
 
-std::string CudaDevice::Queue(LoadedProgram& program, bool repeats) {
+std::string CudaDevice::Queue(CudaProgram& program, bool repeats) {
   const auto found = std::find_if(program.graphs.begin(), program.graphs.end(),
                                   [&](const auto& graph) { return graph.bases == program.bases; });
   if (found != program.graphs.end()) {
@@ -83,7 +71,7 @@ std::string CudaDevice::Queue(LoadedProgram& program, bool repeats) {
   CUgraphExec executable = nullptr;
   std::string error = Capture(program, executable);
   if (!error.empty()) return error;
-  LoadedProgram::Graph graph{program.bases, Resource<CUgraphExec>(executable, {driver_.GraphExecDestroy})};
+  CudaProgram::Graph graph{program.bases, Resource<CUgraphExec>(executable, {driver_.GraphExecDestroy})};
   if (program.graphs.size() < kMostGraphs) {
     program.graphs.push_back(std::move(graph));
   } else {
@@ -110,14 +98,14 @@ std::string CudaDevice::ReadFault(StepFault& fault, int64_t& steps) {
 }
 
 std::string CudaDevice::Run(double handle, const double* bindings, size_t count, StepFault& fault) {
-  LoadedProgram* const program = FindProgram(handle);
+  CudaProgram* const program = inventory_.FindProgram(handle);
   if (program == nullptr) return WrongProgram(handle);
   std::string error = Enter();
-  if (error.empty()) error = Resolve(*program, bindings, count, resolved_);
+  if (error.empty()) error = inventory_.Resolve(*program, bindings, count, resolved_);
   if (!error.empty()) return error;
   // One kernel is started as quickly as a graph of it; several are worth one when they come again.
   const bool repeats = program->program.code.size() > 1 && program->bases == resolved_;
-  Bind(*program, resolved_);
+  program->Bind(resolved_);
   if (program->mayFault) error = ClearFault();
   if (error.empty()) error = Queue(*program, repeats);
   int64_t steps = 0;
@@ -127,32 +115,21 @@ std::string CudaDevice::Run(double handle, const double* bindings, size_t count,
 
 std::string CudaDevice::Begin(double handle, const double* bindings, size_t count,
                               std::unique_ptr<Lease>& lease) {
-  LoadedProgram* const program = FindProgram(handle);
-  if (program == nullptr) return WrongProgram(handle);
   auto fresh = std::make_unique<CudaLease>();
   std::string error = Enter();
-  if (error.empty()) error = Resolve(*program, bindings, count, fresh->bases);
-  if (!error.empty()) return error;
-  fresh->program = program;
-  fresh->programHandle = static_cast<Handle>(handle);
-  fresh->buffers.reserve(count / 2);
-  for (size_t i = 0; i < count; i += 2) {
-    fresh->buffers.push_back(static_cast<Handle>(bindings[i]));
-    FindBuffer(bindings[i])->leases++;
-  }
-  program->leases++;
-  lease = std::move(fresh);
-  return {};
+  if (error.empty()) error = inventory_.Lend(handle, bindings, count, *fresh);
+  if (error.empty()) lease = std::move(fresh);
+  return error;
 }
 
 int64_t CudaDevice::Advance(Lease& given, int64_t most, StepFault& fault) {
   CudaLease& lease = static_cast<CudaLease&>(given);
-  LoadedProgram& program = *lease.program;
+  CudaProgram& program = *lease.program;
   fault.error = Enter();
   if (!fault.error.empty()) return 0;
   // The workspace may have grown for another program since the last turn.
-  lease.bases[0] = workspace_.data();
-  Bind(program, lease.bases);
+  lease.bases[0] = inventory_.workspace.data();
+  program.Bind(lease.bases);
   if (program.mayFault) fault.error = ClearFault();
   const auto begin = std::chrono::steady_clock::now();
   const int64_t wanted = std::min(most, lease.stepsATurn);
@@ -173,16 +150,9 @@ int64_t CudaDevice::Advance(Lease& given, int64_t most, StepFault& fault) {
   return fault.error.empty() ? steps : 0;
 }
 
-void CudaDevice::End(Lease& given) {
-  CudaLease& lease = static_cast<CudaLease&>(given);
+void CudaDevice::End(Lease& lease) {
   (void)Enter();
-  for (const Handle handle : lease.buffers) {
-    Buffer* const buffer = buffers_.Find(handle);
-    if (--buffer->leases == 0 && buffer->freed) RemoveBuffer(handle);
-  }
-  lease.buffers.clear();
-  if (--lease.program->leases == 0 && lease.program->unloaded) RemoveProgram(lease.programHandle);
-  lease.program = nullptr;
+  if (inventory_.Return(static_cast<CudaLease&>(lease))) Shrink();
 }
 
 }  // namespace nabla::cuda

@@ -10,6 +10,7 @@
 #include "cpu/table.h"
 #include "cuda/device.h"
 #include "napi/arguments.h"
+#include "napi/staged_run.h"
 
 namespace nabla {
 namespace {
@@ -31,16 +32,6 @@ void FreeOwned(napi_env env, void* data, void*) {
   int64_t total = 0;
   napi_adjust_external_memory(env, -ownership->bytes, &total);
   ownership->runner->FreeSoon(ownership->buffer);
-}
-
-Napi::Value FaultToValue(Napi::Env env, const StepFault& fault) {
-  Napi::Array array = Napi::Array::New(env, 5);
-  array.Set(0u, Napi::Number::New(env, static_cast<double>(fault.fault.code)));
-  array.Set(1u, Napi::Number::New(env, fault.instruction));
-  array.Set(2u, Napi::Number::New(env, static_cast<double>(fault.fault.value)));
-  array.Set(3u, Napi::Number::New(env, static_cast<double>(fault.fault.limit)));
-  array.Set(4u, Napi::String::New(env, fault.error));
-  return array;
 }
 
 void SetNumber(Napi::Object object, const char* name, int64_t value) {
@@ -89,6 +80,16 @@ std::unique_ptr<Device> OpenCuda(const Napi::Object& options) {
 
 }  // namespace
 
+Napi::Value FaultToValue(Napi::Env env, const StepFault& fault) {
+  Napi::Array array = Napi::Array::New(env, 5);
+  array.Set(0u, Napi::Number::New(env, static_cast<double>(fault.fault.code)));
+  array.Set(1u, Napi::Number::New(env, fault.instruction));
+  array.Set(2u, Napi::Number::New(env, static_cast<double>(fault.fault.value)));
+  array.Set(3u, Napi::Number::New(env, static_cast<double>(fault.fault.limit)));
+  array.Set(4u, Napi::String::New(env, fault.error));
+  return array;
+}
+
 template <Napi::Value (DeviceObject::*method)(const Napi::CallbackInfo&)>
 napi_value DeviceObject::Method(napi_env env, napi_callback_info raw) {
   return GuardReturning(env, [&]() -> napi_value {
@@ -106,13 +107,20 @@ Napi::Value DeviceObject::Define(Napi::Env env) {
                                     nullptr};
   };
   const napi_property_descriptor methods[] = {
-      method("info", Method<&DeviceObject::Info>),         method("memory", Method<&DeviceObject::Memory>),
-      method("allocate", Method<&DeviceObject::Allocate>), method("free", Method<&DeviceObject::Free>),
-      method("own", Method<&DeviceObject::Own>),           method("write", Method<&DeviceObject::Write>),
-      method("read", Method<&DeviceObject::Read>),         method("load", Method<&DeviceObject::Load>),
-      method("unload", Method<&DeviceObject::Unload>),     method("run", Method<&DeviceObject::Run>),
-      method("start", Method<&DeviceObject::Start>),       method("stop", Method<&DeviceObject::Stop>),
+      method("info", Method<&DeviceObject::Info>),
+      method("memory", Method<&DeviceObject::Memory>),
+      method("allocate", Method<&DeviceObject::Allocate>),
+      method("free", Method<&DeviceObject::Free>),
+      method("own", Method<&DeviceObject::Own>),
+      method("write", Method<&DeviceObject::Write>),
+      method("read", Method<&DeviceObject::Read>),
+      method("load", Method<&DeviceObject::Load>),
+      method("unload", Method<&DeviceObject::Unload>),
+      method("run", Method<&DeviceObject::Run>),
+      method("start", Method<&DeviceObject::Start>),
+      method("stop", Method<&DeviceObject::Stop>),
       method("close", Method<&DeviceObject::Close>),
+      method("stagedRun", Method<&DeviceObject::StagedRun>),
   };
   napi_value constructor = nullptr;
   if (napi_define_class(env, "Device", NAPI_AUTO_LENGTH, Construct, nullptr, std::size(methods), methods,
@@ -170,8 +178,7 @@ void DeviceObject::TearDown(void* object) {
 }
 
 Runner& DeviceObject::Open(const char* method) {
-  if (runner_->closed())
-    Throw(method, "backend is closed, got a call after close, expected none; open a new one");
+  ThrowIfClosed(method, *runner_);
   return *runner_;
 }
 
@@ -281,6 +288,8 @@ Napi::Value DeviceObject::Run(const Napi::CallbackInfo& info) {
   if (!fault.ended()) return info.Env().Undefined();
   return FaultToValue(info.Env(), fault);
 }
+
+Napi::Value DeviceObject::StagedRun(const Napi::CallbackInfo& info) { return MakeStagedRun(info, runner_); }
 
 Napi::Value DeviceObject::Start(const Napi::CallbackInfo& info) {
   Runner& runner = Open("start");

@@ -6,6 +6,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "napi/arguments.h"
 #include "napi/runner.h"
 
 namespace nabla {
@@ -51,6 +52,8 @@ class DeviceObject {
   Napi::Value Unload(const Napi::CallbackInfo& info);
   // run(program, bindings): undefined, or [code, instruction, value, limit] when a kernel refused its data.
   Napi::Value Run(const Napi::CallbackInfo& info);
+  // stagedRun(array): the function of napi/staged_run.h.
+  Napi::Value StagedRun(const Napi::CallbackInfo& info);
   // start(program, bindings, steps, callback(fault | null, stepsDone)): a number for stop.
   Napi::Value Start(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
@@ -67,5 +70,13 @@ class DeviceObject {
   napi_threadsafe_function deliver_ = nullptr;
   std::unordered_map<int64_t, Pending> pending_;
 };
+
+// As `[code, instruction, value, limit, error]`.
+Napi::Value FaultToValue(Napi::Env env, const StepFault& fault);
+
+inline void ThrowIfClosed(const char* method, const Runner& runner) {
+  if (runner.closed())
+    Throw(method, "backend is closed, got a call after close, expected none; open a new one");
+}
 
 }  // namespace nabla

@@ -57,6 +57,9 @@ export interface Run {
  */
 export type Bindings = Float64Array;
 
+/** How many numbers a backend's `staging()` has room for. */
+export const stagedNumbers = 64;
+
 /**
  * A backend. Methods other than `start` are synchronous: they wait for the step that is being run, never for a whole run.
  * All of them throw {@link NablaError} on bad input; none of them ends the process.
@@ -81,6 +84,10 @@ export interface Backend {
   unload(program: ProgramHandle): void;
   /** Runs one step on the calling thread. */
   run(program: ProgramHandle, bindings: Bindings): void;
+  /** Room for the bindings of one call of `runStaged`, {@link stagedNumbers} numbers, where the backend reads them in place. */
+  staging(): Bindings;
+  /** As `run`, with the first `count` numbers of `staging()` as bindings; the cheapest way to run one step. */
+  runStaged(program: ProgramHandle, count: number): void;
   /** Runs many steps off the event loop, in turn with other runs, step by step. */
   start(program: ProgramHandle, bindings: Bindings, steps: number): Run;
   /** Ends threads and frees everything. Further calls throw. */

@@ -19,6 +19,7 @@ import {
   type ProgramHandle,
   type Run,
   type RunResult,
+  stagedNumbers,
 } from './backend.ts';
 
 /** Options of {@link openNative}. */
@@ -46,6 +47,8 @@ interface NativeDevice {
   load(words: Int32Array): number;
   unload(program: number): void;
   run(program: number, bindings: Float64Array): NativeFault | undefined;
+  /** A function that runs `array[0]` with `array[1]` numbers, from `array[2]` on, as bindings. */
+  stagedRun(array: Float64Array): () => NativeFault | Error | undefined;
   start(
     program: number,
     bindings: Float64Array,
@@ -193,6 +196,10 @@ class NativeBackend implements Backend {
   readonly info: BackendInfo;
   readonly #device: NativeDevice;
   readonly #staging = new Staging();
+  // A program, a number of bindings, and the bindings, in a buffer of its own: the addon keeps its address.
+  readonly #staged = new Float64Array(new ArrayBuffer(8 * (2 + stagedNumbers)));
+  readonly #bindings = this.#staged.subarray(2);
+  readonly #runStaged: () => NativeFault | Error | undefined;
 
   readonly #name: BackendName;
 
@@ -200,6 +207,7 @@ class NativeBackend implements Backend {
     this.#name = name;
     this.#device = device;
     this.info = { name, ...device.info() };
+    this.#runStaged = device.stagedRun(this.#staged);
   }
 
   memory(): BackendMemory {
@@ -241,6 +249,18 @@ class NativeBackend implements Backend {
   run(program: ProgramHandle, bindings: Bindings): void {
     const fault = guard(this.#name, () => this.#device.run(program, bindings));
     if (fault !== undefined) throw toError(this.#name, fault, 0);
+  }
+
+  staging(): Bindings {
+    return this.#bindings;
+  }
+
+  runStaged(program: ProgramHandle, count: number): void {
+    this.#staged[0] = program;
+    this.#staged[1] = count;
+    const answer = this.#runStaged();
+    if (answer === undefined) return;
+    throw answer instanceof Error ? toNablaError(answer, this.#name) : toError(this.#name, answer, 0);
   }
 
   start(program: ProgramHandle, bindings: Bindings, steps: number): Run {

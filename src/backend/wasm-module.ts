@@ -98,6 +98,7 @@ export class WasmInstance {
   private staging = 0;
   private stagingBytes = -1;
   private view: Uint8Array;
+  private stagedView = new Float64Array(0);
 
   constructor(module: WebAssembly.Module) {
     const shared = sharesMemory(module) ? sharedMemory() : undefined;
@@ -127,16 +128,18 @@ export class WasmInstance {
   /** Copies arguments to where the exports look for them. */
   stage(where: string, source: Bytes): void {
     const { buffer, byteOffset, byteLength } = source;
-    if (byteLength > this.stagingBytes) {
-      const pointer = this.exports.stage(byteLength) >>> 0;
-      if (pointer === 0) {
-        const message = `not enough memory for the arguments, got ${byteLength} bytes, expected fewer; free buffers`;
-        throw new NablaError(where, message);
-      }
-      this.staging = pointer;
-      this.stagingBytes = byteLength;
-    }
+    this.reserve(where, byteLength);
     this.bytes().set(new Uint8Array(buffer, byteOffset, byteLength), this.staging);
+  }
+
+  /** The first numbers of where the exports look for arguments, in place. As {@link bytes}, not to be kept. */
+  staged(where: string, count: number): Float64Array {
+    const { buffer } = this.memory;
+    if (this.stagedView.buffer !== buffer || this.stagedView.byteOffset !== this.staging) {
+      this.reserve(where, 8 * count);
+      this.stagedView = new Float64Array(this.memory.buffer, this.staging, count);
+    }
+    return this.stagedView;
   }
 
   /** The numbers of an answer. */
@@ -152,6 +155,18 @@ export class WasmInstance {
     const end = length === undefined ? bytes.indexOf(0, begin) : begin + length;
     // Copied first: decoders refuse shared memory.
     return new TextDecoder().decode(bytes.slice(begin, end));
+  }
+
+  /** Room for so many bytes of arguments. */
+  private reserve(where: string, bytes: number): void {
+    if (bytes <= this.stagingBytes) return;
+    const pointer = this.exports.stage(bytes) >>> 0;
+    if (pointer === 0) {
+      const message = `not enough memory for the arguments, got ${bytes} bytes, expected fewer; free buffers`;
+      throw new NablaError(where, message);
+    }
+    this.staging = pointer;
+    this.stagingBytes = bytes;
   }
 
   /** The error that the last export left. */

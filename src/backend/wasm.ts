@@ -1,14 +1,15 @@
 // The WebAssembly backend: the native core's kernels in any JavaScript runtime, alone or with workers on shared memory.
 import { describe, NablaError } from '../errors.ts';
-import type {
-  Backend,
-  BackendInfo,
-  BackendMemory,
-  Bindings,
-  BufferHandle,
-  HostArray,
-  ProgramHandle,
-  Run,
+import {
+  type Backend,
+  type BackendInfo,
+  type BackendMemory,
+  type Bindings,
+  type BufferHandle,
+  type HostArray,
+  type ProgramHandle,
+  type Run,
+  stagedNumbers,
 } from './backend.ts';
 import { WasmInstance } from './wasm-module.ts';
 import { faultOf, PendingRuns, Slices } from './wasm-runs.ts';
@@ -56,6 +57,10 @@ export async function compileWasm(source: WasmSource): Promise<WebAssembly.Modul
       { cause: error },
     );
   }
+}
+
+function closedError(where: string): NablaError {
+  return new NablaError(where, 'backend is closed, got a call after close, expected none; open a new one');
 }
 
 class WasmBackend implements Backend {
@@ -146,6 +151,27 @@ class WasmBackend implements Backend {
     if (fault !== undefined) throw fault;
   }
 
+  staging(): Bindings {
+    return this.instance.staged('wasm.run', stagedNumbers);
+  }
+
+  runStaged(program: ProgramHandle, count: number): void {
+    if (this.closed) throw closedError('wasm.run');
+    const { workers, instance } = this;
+    workers?.enter();
+    try {
+      workers?.noteRun();
+      const answer = instance.exports.run(program, count);
+      if (answer === 1) return;
+      this.accepted('wasm.run', answer);
+      throw faultOf(instance.results(6));
+    } catch (error) {
+      throw instance.trapped('wasm.run', error);
+    } finally {
+      workers?.leave();
+    }
+  }
+
   start(program: ProgramHandle, bindings: Bindings, steps: number): Run {
     this.check('wasm.start', 'bindings', bindings instanceof Float64Array, bindings, 'a Float64Array');
     const run = this.turn('wasm.start', ({ exports }) => {
@@ -174,9 +200,7 @@ class WasmBackend implements Backend {
 
   /** Runs `body` with the device in hand. */
   private turn<T>(where: string, body: (instance: WasmInstance) => T): T {
-    if (this.closed) {
-      throw new NablaError(where, 'backend is closed, got a call after close, expected none; open a new one');
-    }
+    if (this.closed) throw closedError(where);
     this.workers?.enter();
     try {
       return body(this.instance);

@@ -2,6 +2,7 @@
 import { describe, NablaError } from '../errors.ts';
 import type { Callback, FitControl } from '../model/callbacks.ts';
 import type { Logs } from '../model/history.ts';
+import { checkOptions } from '../options.ts';
 import { restoreInto } from '../saving/load.ts';
 import { modelParts, readSaved, writeParts } from '../saving/save.ts';
 import { storeOf } from '../saving/stores.ts';
@@ -49,6 +50,7 @@ export class ModelCheckpoint implements Callback {
   private savedAt = -1;
 
   constructor(options: ModelCheckpointOptions) {
+    checkOptions('functions', 'modelCheckpoint', options);
     const where = 'modelCheckpoint';
     const { filepath, saveFreq = 'epoch', epochFreq = 1 } = options ?? {};
     if (typeof filepath !== 'string' || filepath === '') {
@@ -140,6 +142,7 @@ export class BackupAndRestore implements Callback {
   private savedAt = -1;
 
   constructor(options: BackupAndRestoreOptions) {
+    checkOptions('functions', 'backupAndRestore', options);
     const { path, saveFreq = 'epoch', deleteCheckpoint = true } = options ?? {};
     if (typeof path !== 'string' || path === '') {
       throw new NablaError(

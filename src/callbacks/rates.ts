@@ -2,6 +2,7 @@
 import { describe, NablaError } from '../errors.ts';
 import type { Callback, FitControl } from '../model/callbacks.ts';
 import type { Logs } from '../model/history.ts';
+import { checkOptions } from '../options.ts';
 import { checkInteger, Monitor, type MonitorOptions } from './monitor.ts';
 
 /** Sets the learning rate at the beginning of each epoch. */
@@ -68,6 +69,7 @@ export class ReduceLROnPlateau implements Callback {
   private cooling = 0;
 
   constructor(options: ReduceLROnPlateauOptions = {}) {
+    checkOptions('functions', 'reduceLROnPlateau', options);
     const where = 'reduceLROnPlateau';
     const { factor = 0.1, patience = 10, cooldown = 0, minLR = 0, minDelta = 1e-4 } = options;
     if (typeof factor !== 'number' || !(factor > 0 && factor < 1)) {

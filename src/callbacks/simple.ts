@@ -2,6 +2,7 @@
 import { describe, NablaError, unknownName } from '../errors.ts';
 import type { Callback, FitControl } from '../model/callbacks.ts';
 import type { Logs } from '../model/history.ts';
+import { checkOptions } from '../options.ts';
 import { storeOf } from '../saving/stores.ts';
 
 /** Options of {@link csvLogger}. */
@@ -21,6 +22,7 @@ export class CSVLogger implements Callback {
   private begun = false;
 
   constructor(options: CSVLoggerOptions) {
+    checkOptions('functions', 'csvLogger', options);
     const { filename, separator = ',', append = false } = options ?? {};
     if (typeof filename !== 'string' || filename === '') {
       throw new NablaError(

@@ -1,10 +1,8 @@
 // The four files of MNIST: their names, lengths and checksums; finding, unpacking and checking them. Node.js only.
 
-import { webcrypto } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { nodeCrypto, nodeZlib } from '../platform/builtins.ts';
 
 /** One of the four files. */
 export interface MnistFile {
@@ -63,15 +61,23 @@ export async function readChecked(path: string, file: MnistFile): Promise<Uint8A
 
 /** Whether the bytes begin as gzip does. */
 export const isGzip = (bytes: Uint8Array) => bytes[0] === 0x1f && bytes[1] === 0x8b;
-const inflate = promisify(gunzip);
+
+function inflate(packed: Uint8Array, maxOutputLength: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    nodeZlib().gunzip(packed, { maxOutputLength }, (error, bytes) => {
+      if (error === null) resolve(bytes);
+      else reject(error);
+    });
+  });
+}
 
 /** Unpacks when packed, never to more than the file's length, and checks length and SHA-256. */
 export async function check(bytes: Uint8Array, file: MnistFile): Promise<Uint8Array> {
-  const content = isGzip(bytes) ? await inflate(bytes, { maxOutputLength: file.bytes }) : bytes;
+  const content = isGzip(bytes) ? await inflate(bytes, file.bytes) : bytes;
   if (content.length !== file.bytes) {
     throw new Error(`got ${content.length} bytes when unpacked, expected ${file.bytes}`);
   }
-  const digest = Buffer.from(await webcrypto.subtle.digest('SHA-256', content)).toString('hex');
+  const digest = Buffer.from(await nodeCrypto().webcrypto.subtle.digest('SHA-256', content)).toString('hex');
   if (digest !== file.sha256) throw new Error(`wrong SHA-256, got ${digest}, expected ${file.sha256}`);
   return content;
 }

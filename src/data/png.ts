@@ -1,6 +1,7 @@
 // PNG images: every colour type, bit depth and interlacing of the standard, unpacked with Node's zlib.
-import { inflateSync } from 'node:zlib';
+
 import { NablaError } from '../errors.ts';
+import { nodeZlib } from '../platform/builtins.ts';
 
 /** Pixels as bytes, row by row, `channels` to a pixel: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. */
 export interface Pixels {
@@ -113,7 +114,7 @@ function unpack(header: Header, packed: Uint8Array): Uint8Array {
   let raw: Uint8Array;
   try {
     // Room for all of it at once: small pictures are unpacked in one go.
-    raw = inflateSync(packed, {
+    raw = nodeZlib().inflateSync(packed, {
       maxOutputLength: expected + 1,
       chunkSize: Math.min(Math.max(expected + 1, 64), 1 << 20),
     });

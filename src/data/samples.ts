@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import { describe, NablaError } from '../errors.ts';
 import { cast } from '../ops/compare.ts';
 import { type TensorData, tensor } from '../ops/creation.ts';
+import { checkOptions } from '../options.ts';
 import type { gatherModes } from '../program/kernels.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -32,6 +33,7 @@ export class Samples implements Disposable {
   readonly dtype: DType;
 
   constructor(source: Tensor | TensorData, options: SamplesOptions = {}) {
+    checkOptions('functions', 'samples', options);
     const { scale, shift, oneHot } = options;
     for (const [name, value] of Object.entries({ scale, shift })) {
       if (value === undefined || Number.isFinite(value)) continue;

@@ -19,6 +19,7 @@ import { checkFlags } from './flags.ts';
 import { inDType, withMask } from './inputs.ts';
 import type { CallContext, LayerOptions, RandomOptions, WeightSpec } from './options.ts';
 import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
+import { shapeOfCall } from './trace-outputs.ts';
 
 export type { CallContext, LayerOptions, RandomOptions, WeightSpec } from './options.ts';
 
@@ -39,7 +40,8 @@ export function observeOutputs<T>(observer: (layer: Layer, output: Tensor) => vo
 }
 
 /**
- * A layer: a function of tensors with weights. Subclasses give `call`, `computeOutputShape`, and `build` where they have weights.
+ * A layer: a function of tensors with weights. Subclasses give `kind`, `call`, `build` where they have weights, and `computeOutputShape` where what they
+ * take is to be checked early.
  * Shapes are those of one sample, without the batch dimension. `O` is what it gives: a tensor, or several as an array or by name.
  */
 export abstract class Layer<O extends Nested<Tensor> = Tensor> {
@@ -53,6 +55,8 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   private readonly activityRegularizer: Regularizer | undefined;
   // Hidden from the search for layers among the fields of models.
   readonly #madeFrom: LayerOptions;
+  // Shapes of outputs by those of inputs, where the class does not say them.
+  readonly #learnt = new Map<string, number[]>();
   #policy: DTypePolicy;
   readonly #seeded: SeedGenerator | undefined;
   private givenName: string | undefined;
@@ -62,6 +66,9 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   private builtFor: Shape | undefined;
 
   constructor(options: LayerOptions = {}) {
+    // TypeScript asks for a kind; a class in JavaScript that has none goes by its name.
+    const { name } = this.constructor;
+    if (!('kind' in this)) (this as { kind: string }).kind = name.charAt(0).toLowerCase() + name.slice(1);
     const { inputShape } = options;
     // Classes that extend this one have their kind only after it.
     const { name: className } = new.target;
@@ -198,6 +205,8 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   ensureBuilt(...inputShapes: readonly Shape[]): void {
     if (this.builtFor !== undefined) return;
     this.shapeOf(inputShapes);
+    // A layer that has just learnt its shape has its weights.
+    if (this.builtFor !== undefined) return;
     try {
       this.buildAll(inputShapes);
     } catch (error) {
@@ -216,8 +225,27 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   /** Makes the weights. Layers without weights need none. */
   protected build(_inputShape: Shape): void {}
 
-  /** The shape of one output sample; throws where the input does not fit. */
-  abstract computeOutputShape(inputShape: Shape): number[];
+  /**
+   * The shape of one output sample; throws where the input does not fit. Default: that of what `call` gives, learnt by a trace of it, for which the
+   * weights are made.
+   */
+  computeOutputShape(inputShape: Shape): number[] {
+    const key = inputShape.join();
+    let shape = this.#learnt.get(key);
+    if (shape === undefined) {
+      // Making the weights asks for the shape, too, and goes on whatever it is.
+      this.#learnt.set(key, [...inputShape]);
+      try {
+        this.ensureBuilt(inputShape);
+        shape = shapeOfCall(this.name, inputShape, (xs) => this.callAll(xs, { training: false }));
+      } catch (error) {
+        this.#learnt.delete(key);
+        throw error;
+      }
+      this.#learnt.set(key, shape);
+    }
+    return [...shape];
+  }
 
   /** What the layer computes of a batch. */
   protected abstract call(x: Tensor, context: CallContext): O;

@@ -1,5 +1,6 @@
 // F scores from counts of classes; formulas and defaults as in Keras 3.
 import { describe, NablaError } from '../errors.ts';
+import { checkOptions } from '../options.ts';
 import { recorded } from '../saving/recorded.ts';
 import { type F1Options, f1Score } from './confusion.ts';
 import type { StreamingMetric } from './metric.ts';
@@ -31,6 +32,7 @@ export function fScore(sums: Float64Array, average: 'macro' | 'weighted' | 'micr
 
 /** The weighted harmonic mean of precision and recall: labels and predictions `[batch, classes]`. */
 export function fBetaScore(options: FBetaOptions = {}): StreamingMetric {
+  checkOptions('metrics', 'fBetaScore', options);
   const { beta = 1, ...others } = options;
   const name = 'fBetaScore';
   if (!(typeof beta === 'number' && beta > 0 && Number.isFinite(beta)))

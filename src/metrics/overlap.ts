@@ -1,6 +1,7 @@
 // Intersection over union of classes, chosen ones or of yes and no; formulas and defaults as in Keras 3.
 import { describe, NablaError } from '../errors.ts';
 import { cast, greaterEqual } from '../ops/compare.ts';
+import { checkOptions } from '../options.ts';
 import { recorded } from '../saving/recorded.ts';
 import { type MeanIoUOptions, meanIoU } from './confusion.ts';
 import type { MetricOptions, StreamingMetric } from './metric.ts';
@@ -52,12 +53,13 @@ function overClasses(
 
 /** The overlap of what is labelled and what is predicted as one of some classes over their union, averaged over those classes that are met. */
 export function iou(options: IoUOptions): StreamingMetric {
-  const { numClasses, targetClassIds } = options;
+  checkOptions('metrics', 'iou', options);
+  const { targetClassIds, ...labels } = options;
   return recorded(
     'metrics',
     'iou',
     [options],
-    overClasses('iou', options.name ?? 'iou', numClasses, targetClassIds, meanIoU(options).update),
+    overClasses('iou', options.name ?? 'iou', options.numClasses, targetClassIds, meanIoU(labels).update),
   );
 }
 
@@ -75,12 +77,14 @@ export function binaryIoU(options: BinaryIoUOptions = {}): StreamingMetric {
 
 /** {@link iou} where labels are one-hot rows, and predictions rows of scores. */
 export function oneHotIoU(options: Omit<IoUOptions, 'sparseYTrue' | 'sparseYPred'>): StreamingMetric {
+  checkOptions('metrics', 'oneHotIoU', options);
   const metric = iou({ ...options, sparseYTrue: false, sparseYPred: false });
   return recorded('metrics', 'oneHotIoU', [options], { ...metric, name: options.name ?? 'oneHotIoU' });
 }
 
 /** {@link meanIoU} where labels are one-hot rows, and predictions rows of scores. */
 export function oneHotMeanIoU(options: Omit<MeanIoUOptions, 'sparseYTrue' | 'sparseYPred'>): StreamingMetric {
+  checkOptions('metrics', 'oneHotMeanIoU', options);
   const metric = meanIoU({ ...options, sparseYTrue: false, sparseYPred: false });
   return recorded('metrics', 'oneHotMeanIoU', [options], {
     ...metric,

@@ -8,6 +8,7 @@ import { fill } from '../ops/creation.ts';
 import { mean, std, sum, variance } from '../ops/reduce.ts';
 import { concat, reshape, stack } from '../ops/shape.ts';
 import { square } from '../ops/unary.ts';
+import { checkOptions } from '../options.ts';
 import { recorded } from '../saving/recorded.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkCount } from './confusion.ts';
@@ -133,6 +134,7 @@ export interface PerplexityOptions extends MetricOptions {
 
 /** e to the mean cross entropy: among how many classes the model is in doubt. Labels are class indices `[...]`, predictions `[..., classes]`. */
 export function perplexity(options: PerplexityOptions = {}): StreamingMetric {
+  checkOptions('metrics', 'perplexity', options);
   const entropy = sparseCategoricalCrossentropy(options);
   return recorded('metrics', 'perplexity', [options], {
     name: options.name ?? 'perplexity',

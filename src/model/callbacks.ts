@@ -2,6 +2,7 @@
 import { Monitor, type MonitorOptions } from '../callbacks/monitor.ts';
 import { describe, NablaError } from '../errors.ts';
 import type { Nested } from '../nested.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import type { FitPosition, Logs } from './history.ts';
 import type { Model } from './model.ts';
@@ -95,6 +96,7 @@ export class EarlyStopping implements Callback {
   private weights: Float32Array[] | undefined;
 
   constructor(options: EarlyStoppingOptions = {}) {
+    checkOptions('functions', 'earlyStopping', options);
     const { monitor = 'val_loss', minDelta = 0, patience = 0, mode = 'auto', baseline } = options;
     const { restoreBestWeights = false, startFromEpoch = 0 } = options;
     if (!Number.isInteger(patience) || patience < 0) {

@@ -3,6 +3,7 @@ import { describe, NablaError } from '../errors.ts';
 import type { CallContext, Layer } from '../layers/layer.ts';
 import { type LayerCall, SymbolicTensor } from '../layers/symbolic.ts';
 import { isRecord, type Nested, nest, partsOf, type Structure, structureOf } from '../nested.ts';
+import { checkOptions } from '../options.ts';
 import type { ConfigWriter, Json } from '../saving/config.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -27,7 +28,9 @@ export interface InputOptions {
  * const y = layers.dense({ units: 10, activation: 'softmax' }).apply(h);
  * const network = model({ inputs: x, outputs: y });
  */
-export function input({ shape, name }: InputOptions): SymbolicTensor {
+export function input(options: InputOptions): SymbolicTensor {
+  checkOptions('functions', 'input', options);
+  const { shape, name } = options;
   if (!Array.isArray(shape) || !shape.every((dim) => Number.isInteger(dim) && dim >= 1)) {
     throw new NablaError(
       'input',
@@ -65,6 +68,7 @@ export class Functional<O extends Nested<Tensor> = Tensor> extends Model<O> {
 
   constructor(options: FunctionalOptions) {
     super(options);
+    checkOptions('functions', 'model', options);
     const { inputs, outputs } = options;
     const [entries, exits] = Object.entries({ inputs, outputs }).map(([name, value]) => {
       const listed = isSymbolic(value) || Array.isArray(value) || isRecord(value);

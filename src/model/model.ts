@@ -7,6 +7,7 @@ import { describe, NablaError } from '../errors.ts';
 import { type Nested, nest } from '../nested.ts';
 import type { Optimizer } from '../optimizers/optimizer.ts';
 import { getOptimizer, type OptimizerLike } from '../optimizers/optimizers.ts';
+import { checkOptions } from '../options.ts';
 import { captureTraining, restoreTraining, type TrainingState } from '../saving/progress.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -96,6 +97,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   compile(options: CompileOptions): void {
     const { optimizer = 'rmsprop', loss, lossWeights, metrics, weightedMetrics } = options ?? {};
     const where = `${this.name}.compile`;
+    checkOptions('model', 'compile', options, where);
     if (loss === undefined && this.trainStep === undefined)
       throw new NablaError(where, "loss is missing, expected a name such as 'meanSquaredError'");
     if (this.#trainer?.isBusy)
@@ -208,8 +210,9 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     y?: ModelData | null | FitOptions,
     options?: FitOptions,
   ): Promise<History> {
-    if (x instanceof Dataset) return runFit(this, x, undefined, (y ?? options ?? {}) as FitOptions);
-    return runFit(this, x, y as ModelData, options ?? {});
+    const given = (x instanceof Dataset ? (y ?? options ?? {}) : (options ?? {})) as FitOptions;
+    checkOptions('model', 'fit', given, `${this.name}.fit`);
+    return runFit(this, x, x instanceof Dataset ? undefined : (y as ModelData), given);
   }
 
   /** Loss and metrics over samples, or over a data set of `[x, y]`, by name: `{ loss, accuracy }`. */
@@ -220,10 +223,11 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     second?: ModelData | null | EvaluateOptions,
     third?: EvaluateOptions,
   ): Promise<Logs> {
-    if (x instanceof Dataset)
-      return await evaluateDataset(this, x, (second ?? third ?? {}) as EvaluateOptions);
-    const [y, options] = [second as ModelData | null | undefined, third ?? {}];
     const where = `${this.name}.evaluate`;
+    const options = (x instanceof Dataset ? (second ?? third ?? {}) : (third ?? {})) as EvaluateOptions;
+    checkOptions('model', 'evaluate', options, where);
+    if (x instanceof Dataset) return await evaluateDataset(this, x, options);
+    const y = second as ModelData | null | undefined;
     this.compiled('evaluate');
     const taken = new Taken(where);
     try {
@@ -254,6 +258,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
     options: { batchSize?: number; steps?: number } = {},
   ): Promise<Predictions<O>> {
     const where = `${this.name}.predict`;
+    checkOptions('model', 'predict', options, where);
     if (x instanceof Dataset) {
       const tensors = await predictDataset(this, x, options, (...call) => this.predictor(...call));
       return this.asOutputs(tensors);
@@ -332,6 +337,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
 
   /** Prints the layers with their shapes, parameters and the memory that training plans. Gives the text too. */
   summary(options: SummaryOptions = {}): string {
+    checkOptions('model', 'summary', options, `${this.name}.summary`);
     const text = summaryText(this, this.#compiled, options, this.#trainer?.workspaceBytes);
     (options.printFn ?? console.log)(text);
     return text;

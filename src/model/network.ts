@@ -2,6 +2,7 @@
 import { describe, NablaError } from '../errors.ts';
 import { type CallContext, Layer } from '../layers/layer.ts';
 import type { SymbolicTensor } from '../layers/symbolic.ts';
+import { traceOutputs } from '../layers/trace-outputs.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
 import type { SeedGenerator } from '../ops/seed-generator.ts';
 import type { Shape } from '../shape.ts';
@@ -9,7 +10,7 @@ import { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
 import type { Variable } from '../variable.ts';
 import { distinctNames, inOrder, type Slots } from './slots.ts';
-import { checkTracked, layersIn, nameLayers, traceOutputs, variablesIn } from './tracking.ts';
+import { checkTracked, layersIn, nameLayers, variablesIn } from './tracking.ts';
 
 /** Options of models. */
 export interface ModelOptions {

@@ -1,6 +1,7 @@
 // Networks that are saved: to files, to memory and to other places, whole or their weights alone.
 import { NablaError } from '../errors.ts';
 import type { Nested } from '../nested.ts';
+import { checkOptions } from '../options.ts';
 import type { ConfigWriter, Json } from '../saving/config.ts';
 import type { TrainingState } from '../saving/progress.ts';
 import { concatenate } from '../saving/safetensors.ts';
@@ -37,11 +38,13 @@ export abstract class Savable<O extends Nested<Tensor> = Tensor> extends Network
    * @example await model.save('model.safetensors');
    */
   async save(path: string | URL, options: SaveOptions = {}): Promise<void> {
+    checkOptions('model', 'save', options, `${this.name}.save`);
     await writeParts(`${this.name}.save`, path, modelParts(this, options));
   }
 
   /** What {@link Model.save} writes, in memory. */
   toBytes(options: SaveOptions = {}): Uint8Array<ArrayBuffer> {
+    checkOptions('model', 'toBytes', options, `${this.name}.toBytes`);
     return concatenate(modelParts(this, options));
   }
 
@@ -57,6 +60,7 @@ export abstract class Savable<O extends Nested<Tensor> = Tensor> extends Network
    * @example const { loaded, missing } = await model.loadWeights('weights.safetensors', { partial: true });
    */
   async loadWeights(source: SavedSource, options: LoadWeightsOptions = {}): Promise<WeightReport> {
+    checkOptions('model', 'loadWeights', options, `${this.name}.loadWeights`);
     const { name, file } = await readSaved(`${this.name}.loadWeights`, source);
     return applyWeights(this, name, file, options);
   }

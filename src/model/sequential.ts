@@ -2,6 +2,7 @@
 import { describe, NablaError } from '../errors.ts';
 import { type CallContext, Layer } from '../layers/layer.ts';
 import type { Nested } from '../nested.ts';
+import { checkOptions } from '../options.ts';
 import type { ConfigWriter, Json } from '../saving/config.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -21,8 +22,12 @@ export interface SequentialOptions {
 export class Sequential extends Model {
   private readonly stack: Layer[] = [];
 
-  constructor(options: SequentialOptions = {}) {
+  constructor(given: SequentialOptions | readonly Layer[] = {}) {
+    const options: SequentialOptions = Array.isArray(given)
+      ? { layers: given }
+      : (given as SequentialOptions);
     super(options);
+    checkOptions('functions', 'sequential', options);
     for (const layer of options.layers ?? []) this.add(layer);
   }
 
@@ -127,10 +132,10 @@ export class Sequential extends Model {
 }
 
 /**
- * A model whose layers follow one another.
+ * A model whose layers follow one another: of an array of layers, or of options.
  *
  * @example sequential({ layers: [layers.flatten({ inputShape: [28, 28] }), layers.dense({ units: 10, activation: 'softmax' })] })
  */
-export function sequential(options: SequentialOptions = {}): Sequential {
+export function sequential(options: SequentialOptions | readonly Layer[] = {}): Sequential {
   return new Sequential(options);
 }

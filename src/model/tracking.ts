@@ -1,13 +1,10 @@
 // How a model finds its layers and variables in its fields, names them, and learns what it gives for inputs of some shapes.
-import { stopRecording } from '../autodiff.ts';
-import { collect } from '../collect.ts';
 import { NablaError } from '../errors.ts';
 import { Layer, observeOutputs } from '../layers/layer.ts';
 import { isRecord, type Nested } from '../nested.ts';
-import { Graph } from '../program/graph.ts';
-import type { Shape } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
-import { trace } from '../trace.ts';
+import { checkLayerOptions } from '../options.ts';
+import { isLibraryLayer } from '../saving/registry.ts';
+import type { Tensor } from '../tensor.ts';
 import { Variable } from '../variable.ts';
 
 /** Visits what an object's fields hold, alone or in arrays and records; `visit` says whether that was what is looked for. */
@@ -41,11 +38,22 @@ export function variablesIn(owner: object): Variable<'float32'>[] {
   return [...found];
 }
 
+const checkedLayers = new WeakSet<Layer>();
+
+/** Throws where a layer of the library, or one that it is made of, was given an option that it does not have. */
+function checkMadeFrom(layer: Layer): void {
+  if (checkedLayers.has(layer)) return;
+  checkedLayers.add(layer);
+  if (isLibraryLayer(layer)) checkLayerOptions(layer.name, layer.kind, layer.getConfig());
+  for (const inner of layersIn(layer)) checkMadeFrom(inner);
+}
+
 /** Names layers by their kind and number where their user gave no name; throws where two would have the same. */
 export function nameLayers(where: string, layers: readonly Layer[]): void {
   const taken = new Set<string>();
   const counts = new Map<string, number>();
   for (const layer of layers) {
+    checkMadeFrom(layer);
     let number = counts.get(layer.kind) ?? 0;
     counts.set(layer.kind, number + 1);
     let { name } = layer;
@@ -78,19 +86,4 @@ export function checkTracked<T>(model: Layer<Nested<Tensor>>, body: () => T): T 
     );
   }
   return result;
-}
-
-/** What a function gives for a batch of one of each input, as tensors of a program that never runs. Layers make their weights on the way. */
-export function traceOutputs<T>(inputShapes: readonly Shape[], call: (inputs: readonly Tensor[]) => T): T {
-  const graph = new Graph();
-  const body = () =>
-    trace(graph, () => {
-      const inputs = inputShapes.map((shape) => {
-        const value = graph.input([1, ...shape], 'float32');
-        return new Tensor(value.shape, 'float32', { kind: 'traced', graph, value });
-      });
-      return call(inputs);
-    });
-  // No gradient is to pass here, and what layers add to a loss goes nowhere.
-  return collect(() => stopRecording(body)).result;
 }

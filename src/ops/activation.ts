@@ -1,7 +1,9 @@
 // Activation functions as one pass each way: a function and its slope, written once over an algebra of micro-operations.
-import { grads, record } from '../autodiff.ts';
+import { grads, isRecording, record } from '../autodiff.ts';
 import { isFloating } from '../dtype.ts';
-import type { Tensor } from '../tensor.ts';
+import { repeated } from '../replay.ts';
+import { Replayable } from '../replayable.ts';
+import { Tensor } from '../tensor.ts';
 import { placeName } from '../trace.ts';
 import { add, div, maximum, minimum, mul, sub } from './arithmetic.ts';
 import { less, where } from './compare.ts';
@@ -109,9 +111,22 @@ interface Formula {
   readonly name: string;
   value<T>(o: Algebra<T>, x: T): T;
   slope<T>(o: Algebra<T>, x: T): T;
+  /** What is kept of its calls. */
+  readonly calls?: Replayable;
+}
+
+/** A formula without parameters, whose calls are kept. */
+function fixed(formula: Formula): Formula {
+  return { ...formula, calls: new Replayable() };
 }
 
 function activate(formula: Formula, x: TensorLike): Tensor {
+  const { calls } = formula;
+  if (calls === undefined || isRecording() || !(x instanceof Tensor)) return makeActivation(formula, x);
+  return repeated(calls, x, 0, () => makeActivation(formula, x));
+}
+
+function makeActivation(formula: Formula, x: TensorLike): Tensor {
   const builder = new MapBuilder(placeName(formula.name));
   formula.value(registers(builder), builder.load(x, 'float'));
   const out = builder.build('float32');
@@ -137,14 +152,14 @@ function slopeTimes(formula: Formula, dy: Tensor, x: Tensor): Tensor {
   return out;
 }
 
-const geluExact: Formula = {
+const geluExact = fixed({
   name: 'gelu',
   value: (o, x) => o.gelu(x),
   slope: (o, x) => o.geluSlope(x),
-};
+});
 
 const geluRate = Math.sqrt(2 / Math.PI);
-const geluTanh: Formula = {
+const geluTanh = fixed({
   name: 'gelu',
   value: (o, x) => {
     // 0.5 * (1 + tanh(u)) is sigmoid(2 u).
@@ -157,32 +172,32 @@ const geluTanh: Formula = {
     const rise = o.add(o.mul(squared, 6 * geluRate * 0.044715), 2 * geluRate);
     return o.mul(s, o.add(o.mul(o.mul(x, o.sub(1, s)), rise), 1));
   },
-};
+});
 
 /** `x * P(X <= x)` for a standard normal X (Hendrycks and Gimpel 2016); `approximate` takes the tanh form. Default exact. */
 export const gelu = (x: TensorLike, approximate = false): Tensor =>
   activate(approximate ? geluTanh : geluExact, x);
 
-const siluFormula: Formula = {
+const siluFormula = fixed({
   name: 'silu',
   value: (o, x) => o.mul(x, o.sigmoid(x)),
   slope: (o, x) => {
     const s = o.sigmoid(x);
     return o.mul(s, o.add(o.mul(x, o.sub(1, s)), 1));
   },
-};
+});
 
 /** `x * sigmoid(x)`, also called swish (Ramachandran et al. 2017). */
 export const silu = (x: TensorLike): Tensor => activate(siluFormula, x);
 
-const mishFormula: Formula = {
+const mishFormula = fixed({
   name: 'mish',
   value: (o, x) => o.mul(x, o.tanh(o.softplus(x))),
   slope: (o, x) => {
     const t = o.tanh(o.softplus(x));
     return o.add(t, o.mul(o.mul(x, o.sigmoid(x)), o.sub(1, o.square(t))));
   },
-};
+});
 
 /** `x * tanh(softplus(x))` (Misra 2019). */
 export const mish = (x: TensorLike): Tensor => activate(mishFormula, x);
@@ -201,7 +216,7 @@ export const elu = (x: TensorLike, alpha = 1): Tensor => activate(exponentialTai
 /** x, below 0 `alpha * (exp(x / alpha) - 1)` (Barron 2017). Default alpha 1. */
 export const celu = (x: TensorLike, alpha = 1): Tensor =>
   activate(exponentialTail('celu', 1, alpha, alpha), x);
-const seluFormula = exponentialTail('selu', 1.0507009873554805, 1.6732632423543772, 1);
+const seluFormula = fixed(exponentialTail('selu', 1.0507009873554805, 1.6732632423543772, 1));
 /** The scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al. 2017). */
 export const selu = (x: TensorLike): Tensor => activate(seluFormula, x);
 
@@ -227,9 +242,9 @@ const ramp = (name: string, low: number, high: number, rate: number, offset: num
   slope: (o, x) => o.below(x, high, o.below(o.neg(x), -low, rate, 0), 0),
 });
 
-const relu6Formula = ramp('relu6', 0, 6, 1, 0);
-const hardSigmoidFormula = ramp('hardSigmoid', -3, 3, 1 / 6, 0.5);
-const hardTanhFormula = ramp('hardTanh', -1, 1, 1, 0);
+const relu6Formula = fixed(ramp('relu6', 0, 6, 1, 0));
+const hardSigmoidFormula = fixed(ramp('hardSigmoid', -3, 3, 1 / 6, 0.5));
+const hardTanhFormula = fixed(ramp('hardTanh', -1, 1, 1, 0));
 /** `min(max(x, 0), 6)`. */
 export const relu6 = (x: TensorLike): Tensor => activate(relu6Formula, x);
 /** `relu6(x + 3) / 6`. */
@@ -237,38 +252,38 @@ export const hardSigmoid = (x: TensorLike): Tensor => activate(hardSigmoidFormul
 /** x limited to [-1, 1]. */
 export const hardTanh = (x: TensorLike): Tensor => activate(hardTanhFormula, x);
 
-const hardSiluFormula: Formula = {
+const hardSiluFormula = fixed({
   name: 'hardSilu',
   value: (o, x) => o.mul(x, hardSigmoidFormula.value(o, x)),
   slope: (o, x) => o.below(x, 3, o.below(o.neg(x), 3, o.add(o.mul(x, 1 / 3), 0.5), 0), 1),
-};
+});
 
 /** `x * hardSigmoid(x)`, also called hardSwish (Howard et al. 2019). */
 export const hardSilu = (x: TensorLike): Tensor => activate(hardSiluFormula, x);
 
-const softsignFormula: Formula = {
+const softsignFormula = fixed({
   name: 'softsign',
   value: (o, x) => o.div(x, o.add(o.abs(x), 1)),
   slope: (o, x) => o.div(1, o.square(o.add(o.abs(x), 1))),
-};
+});
 
 /** `x / (1 + |x|)`. */
 export const softsign = (x: TensorLike): Tensor => activate(softsignFormula, x);
 
-const logSigmoidFormula: Formula = {
+const logSigmoidFormula = fixed({
   name: 'logSigmoid',
   value: (o, x) => o.neg(o.softplus(o.neg(x))),
   slope: (o, x) => o.sigmoid(o.neg(x)),
-};
+});
 
 /** `log(sigmoid(x))`, accurate for all x. */
 export const logSigmoid = (x: TensorLike): Tensor => activate(logSigmoidFormula, x);
 
-const tanhShrinkFormula: Formula = {
+const tanhShrinkFormula = fixed({
   name: 'tanhShrink',
   value: (o, x) => o.sub(x, o.tanh(x)),
   slope: (o, x) => o.square(o.tanh(x)),
-};
+});
 
 /** `x - tanh(x)`. */
 export const tanhShrink = (x: TensorLike): Tensor => activate(tanhShrinkFormula, x);

@@ -1,8 +1,10 @@
 // Comparison, logic, choice and conversion of dtypes.
-import { record } from '../autodiff.ts';
-import { type DType, dtypeBytes, isDType, isFloating } from '../dtype.ts';
+import { isRecording, record } from '../autodiff.ts';
+import { type DType, dtypeBytes, dtypeCode, isDType, isFloating } from '../dtype.ts';
 import { unknownName } from '../errors.ts';
 import type { MicroName } from '../program/kernels.ts';
+import { learn, repeated, replay } from '../replay.ts';
+import { Replayable } from '../replayable.ts';
 import { Tensor } from '../tensor.ts';
 import { computeDType } from '../trace.ts';
 import { arithmeticType, sumTo } from './arithmetic.ts';
@@ -15,7 +17,29 @@ function constantFor(name: string, out: Tensor, inputs: readonly TensorLike[]): 
   return out as Tensor<'bool'>;
 }
 
+const comparisons = Object.fromEntries(
+  ['equal', 'notEqual', 'less', 'lessEqual', 'greater', 'greaterEqual'].map((name) => [
+    name,
+    { both: new Replayable(), right: new Replayable() },
+  ]),
+);
+
 function compare(
+  name: string,
+  a: TensorLike,
+  b: TensorLike,
+  float: MicroName,
+  int: MicroName,
+): Tensor<'bool'> {
+  const { both, right } = comparisons[name]!;
+  const make = () => makeComparison(name, a, b, float, int);
+  if (isRecording() || !(a instanceof Tensor)) return make();
+  if (typeof b === 'number') return repeated(right, a, b, make) as Tensor<'bool'>;
+  if (!(b instanceof Tensor)) return make();
+  return (replay(both, a, b, 0) ?? learn(both, a, b, 0, make)) as Tensor<'bool'>;
+}
+
+function makeComparison(
   name: string,
   a: TensorLike,
   b: TensorLike,
@@ -138,6 +162,13 @@ export function where(condition: TensorLike, a: TensorLike, b: TensorLike): Tens
 export function cast<D extends DType>(x: Tensor, dtype: D): Tensor<D> {
   if (!isDType(dtype)) throw unknownName('cast', 'dtype', dtype, Object.keys(dtypeBytes));
   if ((x.dtype as DType) === dtype) return x as Tensor<D>;
+  if (isRecording()) return makeCast(x, dtype);
+  return repeated(casts, x, dtypeCode[dtype], () => makeCast(x, dtype)) as Tensor<D>;
+}
+
+const casts = new Replayable();
+
+function makeCast<D extends DType>(x: Tensor, dtype: D): Tensor<D> {
   const builder = new MapBuilder('cast');
   if (dtype === 'bool') {
     const known = truth(builder, x);

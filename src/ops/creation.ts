@@ -62,8 +62,9 @@ export function tensor<D extends DType = DType>(
 /** A tensor over a copy of an array that has the dtype's own form. */
 export function fromArray<D extends DType>(values: DataOf<D>, shape: Shape, dtype: D): Tensor<D> {
   const stored = toStored(values, dtype);
-  const storage = new Storage(engine(), stored.byteLength);
-  storage.engine.backend.write(storage.handle, 0, stored);
+  const home = engine();
+  const storage = new Storage(home, stored.byteLength, undefined, home.blocks.unset(stored.byteLength));
+  home.backend.write(storage.handle, 0, stored);
   return new Tensor([...shape], dtype, { kind: 'memory', storage, byteOffset: 0 });
 }
 

@@ -1,8 +1,10 @@
 // Matrix products on the GEMM kernel, and their gradients.
-import { record } from '../autodiff.ts';
+import { isRecording, record } from '../autodiff.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
 import { activations } from '../program/kernels.ts';
+import { learn, replay } from '../replay.ts';
+import { Replayable } from '../replayable.ts';
 import { broadcastShapes, type Shape, sameShape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
@@ -36,7 +38,19 @@ export function matMul(a: Tensor, b: Tensor, options: MatMulOptions = {}): Tenso
   return product(toFloats(a), toFloats(b), options.transposeA ?? false, options.transposeB ?? false);
 }
 
+const products = new Replayable();
+
 function product(a: Tensor, b: Tensor, transA: boolean, transB: boolean): Tensor {
+  if (isRecording()) return makeProduct(a, b, transA, transB);
+  const number = 2 * Number(transA) + Number(transB);
+  return replay(products, a, b, number) ?? learnProduct(a, b, transA, transB, number);
+}
+
+function learnProduct(a: Tensor, b: Tensor, transA: boolean, transB: boolean, number: number): Tensor {
+  return learn(products, a, b, number, () => makeProduct(a, b, transA, transB));
+}
+
+function makeProduct(a: Tensor, b: Tensor, transA: boolean, transB: boolean): Tensor {
   const [aRows, aColumns] = a.shape.slice(-2) as [number, number];
   const [bRows, bColumns] = b.shape.slice(-2) as [number, number];
   const [m, k] = transA ? [aColumns, aRows] : [aRows, aColumns];

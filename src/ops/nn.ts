@@ -1,7 +1,9 @@
 // Ops of neural networks: softmax, cross entropy, dropout.
-import { record, recording } from '../autodiff.ts';
+import { isRecording, record, recording } from '../autodiff.ts';
 import { isFloating } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
+import { repeated } from '../replay.ts';
+import { Replayable } from '../replayable.ts';
 import { normalizeAxis, sameShape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit, placeName } from '../trace.ts';
@@ -21,7 +23,16 @@ function rowsOf(x: Tensor): [number, number] {
   return [columns === 0 ? 0 : x.size / columns, columns];
 }
 
+const softmaxes = new Replayable();
+
 function softmaxLast(x: Tensor, log: boolean): Tensor {
+  if (isRecording()) return makeSoftmax(x, log);
+  const out = repeated(softmaxes, x, Number(log), () => makeSoftmax(x, log));
+  if (!log) logitsOf.set(out, x);
+  return out;
+}
+
+function makeSoftmax(x: Tensor, log: boolean): Tensor {
   const where = log ? 'logSoftmax' : 'softmax';
   if (!isFloating(x.dtype)) throw new NablaError(where, `expected float32, got ${x}; use cast(x, 'float32')`);
   const [rows, columns] = rowsOf(x);

@@ -1,9 +1,11 @@
 // Reductions over any axes, and their gradients.
-import { record } from '../autodiff.ts';
+import { isRecording, record } from '../autodiff.ts';
 import type { DType } from '../dtype.ts';
 import { NablaError } from '../errors.ts';
 import { floatBits } from '../program/graph.ts';
 import { reduceKinds } from '../program/kernels.ts';
+import { repeated } from '../replay.ts';
+import { Replayable } from '../replayable.ts';
 import { normalizeAxes, normalizeAxis, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { emit } from '../trace.ts';
@@ -38,6 +40,24 @@ function reduceKernel(
   return emit({ kernel: 'reduce', outputs: [{ shape, dtype }], inputs: [source], attributes, where })[0]!;
 }
 
+const calls = Object.fromEntries(
+  [...Object.keys(reduceKinds), 'mean'].map((name) => [name, new Replayable()]),
+) as Record<ReduceKind | 'mean', Replayable>;
+
+/** Makes a reduction, or repeats it where it is of one axis or of all. */
+function reduction<D extends DType>(
+  name: ReduceKind | 'mean',
+  x: Tensor,
+  axis: Axis | undefined,
+  keepDims: boolean,
+  make: () => Tensor<D>,
+): Tensor<D> {
+  if (isRecording() || !(axis === undefined || Number.isInteger(axis))) return make();
+  // All axes lie between those that there are.
+  const number = 4 * ((axis as number | undefined) ?? 0.25) + Number(keepDims) * 2;
+  return repeated(calls[name], x, number, make) as Tensor<D>;
+}
+
 function keep(out: Tensor, x: Tensor, axes: readonly number[], keepDims: boolean): Tensor {
   return keepDims ? reshape(out, keptShape(x.shape, axes)) : out;
 }
@@ -52,19 +72,21 @@ function widened(x: Tensor): Tensor {
 }
 
 function total(
-  where: string,
+  where: 'sum' | 'mean',
   input: Tensor,
   axis: Axis | undefined,
   keepDims: boolean,
   scaled: boolean,
 ): Tensor {
-  const axes = normalizeAxes(where, axis, input.rank);
-  const x = scaled ? toFloats(input) : widened(input);
-  const count = sizeOf(axes.map((a) => x.shape[a]!));
-  const scale = scaled ? 1 / count : 1;
-  const out = reduceKernel(where, 'sum', x, axes, x.dtype, scale);
-  record(where, [out], [x], (dy) => [dy && spread(scaled ? mul(dy, scale) : dy, x.shape, axes)]);
-  return keep(out, x, axes, keepDims);
+  return reduction(where, input, axis, keepDims, () => {
+    const axes = normalizeAxes(where, axis, input.rank);
+    const x = scaled ? toFloats(input) : widened(input);
+    const count = sizeOf(axes.map((a) => x.shape[a]!));
+    const scale = scaled ? 1 / count : 1;
+    const out = reduceKernel(where, 'sum', x, axes, x.dtype, scale);
+    record(where, [out], [x], (dy) => [dy && spread(scaled ? mul(dy, scale) : dy, x.shape, axes)]);
+    return keep(out, x, axes, keepDims);
+  });
 }
 
 /** The sum over `axis`. */
@@ -87,6 +109,10 @@ export function prod(input: Tensor, axis?: Axis, keepDims = false): Tensor {
 }
 
 function extreme(kind: 'max' | 'min', x: Tensor, axis: Axis | undefined, keepDims: boolean): Tensor {
+  return reduction(kind, x, axis, keepDims, () => makeExtreme(kind, x, axis, keepDims));
+}
+
+function makeExtreme(kind: 'max' | 'min', x: Tensor, axis: Axis | undefined, keepDims: boolean): Tensor {
   const axes = normalizeAxes(kind, axis, x.rank);
   const out = reduceKernel(kind, kind, x, axes, x.dtype);
   record(kind, [out], [x], (dy) => {
@@ -110,12 +136,15 @@ export function min(x: Tensor, axis?: Axis, keepDims = false): Tensor {
 }
 
 function arg(kind: 'argMax' | 'argMin', x: Tensor, axis: number): Tensor<'int32'> {
-  const axes = [normalizeAxis(kind, axis, x.rank)];
-  if (x.shape[axes[0]!] === 0) throw new NablaError(kind, 'nothing to choose from, the axis has no elements');
-  const source = x.dtype === 'bool' ? cast(x, 'int32') : x;
-  const out = reduceKernel(kind, kind, source, axes, 'int32');
-  record(kind, [out], [source], () => [undefined]);
-  return out as Tensor<'int32'>;
+  return reduction(kind, x, axis, false, () => {
+    const axes = [normalizeAxis(kind, axis, x.rank)];
+    if (x.shape[axes[0]!] === 0)
+      throw new NablaError(kind, 'nothing to choose from, the axis has no elements');
+    const source = x.dtype === 'bool' ? cast(x, 'int32') : x;
+    const out = reduceKernel(kind, kind, source, axes, 'int32');
+    record(kind, [out], [source], () => [undefined]);
+    return out as Tensor<'int32'>;
+  });
 }
 
 /** The index of the largest along `axis` (default the last); the first of equals. */

@@ -1,7 +1,9 @@
 // Elementwise functions of one tensor, and their gradients.
-import { record } from '../autodiff.ts';
+import { isRecording, record } from '../autodiff.ts';
 import { isFloating } from '../dtype.ts';
-import type { MicroName } from '../program/kernels.ts';
+import { type MicroName, micro } from '../program/kernels.ts';
+import { learn, replay } from '../replay.ts';
+import { Replayable } from '../replayable.ts';
 import { Tensor } from '../tensor.ts';
 import { add, div, mul, sub } from './arithmetic.ts';
 import { less, where } from './compare.ts';
@@ -11,12 +13,26 @@ import { MapBuilder, type TensorLike } from './map.ts';
 /** The gradient of the input from that of the output, the input and the output. */
 type Derivative = (dy: Tensor, x: TensorLike, y: Tensor) => Tensor;
 
+// By micro-operation.
+const calls = Object.fromEntries(Object.keys(micro).map((name) => [name, new Replayable()])) as Record<
+  MicroName,
+  Replayable
+>;
+
 /** A float function: integers are converted first. */
 function floatOp(name: MicroName, x: TensorLike, derivative: Derivative): Tensor {
-  const builder = new MapBuilder(name);
-  builder.op(name, builder.load(x, 'float'));
-  const out = builder.build('float32');
-  return recordUnary(name, x, out, derivative);
+  const known = x instanceof Tensor ? replay(calls[name], x, undefined, 0) : undefined;
+  const out = known ?? makeFloat(name, x);
+  return isRecording() ? recordUnary(name, x, out, derivative) : out;
+}
+
+function makeFloat(name: MicroName, x: TensorLike): Tensor {
+  const make = () => {
+    const builder = new MapBuilder(name);
+    builder.op(name, builder.load(x, 'float'));
+    return builder.build('float32');
+  };
+  return x instanceof Tensor ? learn(calls[name], x, undefined, 0, make) : make();
 }
 
 /** A function that keeps integers integers. */

@@ -2,10 +2,10 @@
 import { access, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { deserialize, serialize } from 'node:v8';
 import { onElementFile } from '../data/disk-cache.ts';
 import { NablaError } from '../errors.ts';
 import { beginFile } from './atomic.ts';
+import { nodeV8 } from './builtins.ts';
 
 const head = Buffer.from('nabla elements 1\n');
 // In the place of a record's length: the number of records follows.
@@ -56,7 +56,7 @@ async function* elementsIn(path: string): AsyncGenerator<unknown> {
       const bytes = await read(length);
       let element: unknown;
       try {
-        element = deserialize(bytes);
+        element = nodeV8().deserialize(bytes);
       } catch (error) {
         throw damaged(error instanceof Error ? error.message : String(error));
       }
@@ -89,7 +89,7 @@ onElementFile((name) => {
       };
       return {
         async write(element) {
-          const bytes = serialize(element);
+          const bytes = nodeV8().serialize(element);
           ready.push(word(bytes.length), bytes);
           size += bytes.length;
           count++;

@@ -2,11 +2,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
 import type { Backend } from '../backend/backend.ts';
 import { openWasm } from '../backend/wasm.ts';
 import type { SpawnWorker } from '../backend/wasm-workers.ts';
 import { NablaError } from '../errors.ts';
+import { nodeWorkers } from './builtins.ts';
 
 /** Options of {@link openNodeWasm}. */
 export interface NodeWasmOptions {
@@ -46,7 +46,7 @@ function moduleOf(variant: WasmVariant): WebAssembly.Module | undefined {
 /** `eval` here only says that the worker's script is given as text. */
 const spawnNodeWorker: SpawnWorker = (source, onReport, onError) => {
   // Without the process's own loader flags: they cost time, and the script needs none.
-  const worker = new Worker(source, { eval: true, execArgv: [], name: 'nabla-wasm' });
+  const worker = new (nodeWorkers().Worker)(source, { eval: true, execArgv: [], name: 'nabla-wasm' });
   worker.on('message', onReport);
   worker.on('error', onError);
   worker.unref();

@@ -1,8 +1,9 @@
 // Worker threads of Node.js for parallelMap: each holds one function of a user's module.
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { onParallel, type WorkerAnswer, type WorkerPool, type WorkerTask } from '../data/parallel.ts';
 import { NablaError } from '../errors.ts';
+import { nodeWorkers } from './builtins.ts';
 
 // How long threads outlive their last user: the next pass finds them started.
 const graceMs = 1000;
@@ -62,7 +63,11 @@ class Thread {
   private nextId = 0;
 
   constructor(url: string, name: string, onEnd: (thread: Thread) => void) {
-    this.worker = new Worker(script, { eval: true, workerData: { url, name }, name: 'nabla-data' });
+    this.worker = new (nodeWorkers().Worker)(script, {
+      eval: true,
+      workerData: { url, name },
+      name: 'nabla-data',
+    });
     this.worker.unref();
     this.worker.on('message', (told: Told) => this.answer(told));
     const ended = (error: unknown) => {

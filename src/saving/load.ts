@@ -5,6 +5,7 @@ import type { FitPosition } from '../model/history.ts';
 import type { CompileOptions, Model } from '../model/model.ts';
 import type { AnySavable } from '../model/savable.ts';
 import type { Nested } from '../nested.ts';
+import { checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor.ts';
 import { buildFrom, type SavedWeight, sourceOf } from './building.ts';
 import { ConfigReader, isFields, isList, type Json, parseJson } from './config.ts';
@@ -42,6 +43,7 @@ export async function loadModel<O extends Nested<Tensor> = Tensor>(
   source: SavedSource,
   options: LoadOptions = {},
 ): Promise<Model<O>> {
+  checkOptions('functions', 'loadModel', options);
   const { name, file } = await readSaved('loadModel', source);
   return modelOf(name, file, options) as Model<O>;
 }
@@ -51,6 +53,7 @@ export function modelFromBytes<O extends Nested<Tensor> = Tensor>(
   bytes: Uint8Array | ArrayBuffer,
   options: LoadOptions = {},
 ): Model<O> {
+  checkOptions('functions', 'modelFromBytes', options);
   const { name, file } = parseSaved('modelFromBytes', bytes);
   return modelOf(name, file, options) as Model<O>;
 }

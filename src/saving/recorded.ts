@@ -1,5 +1,7 @@
 // What losses, metrics, initializers and the like were made from, kept beside them so that a model can be saved with them.
 
+import { checkOptions } from '../options.ts';
+
 /** The namespace that a factory belongs to. */
 export type RecordKind =
   | 'initializers'
@@ -26,6 +28,7 @@ export function recorded<T extends object>(
   args: readonly unknown[],
   made: T,
 ): T {
+  for (const arg of args) checkOptions(kind, name, arg);
   calls.set(made, { kind, name, args });
   return made;
 }

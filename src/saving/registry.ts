@@ -85,10 +85,13 @@ function keyOf<V>(map: ReadonlyMap<string, V>, wanted: unknown): string | undefi
   return undefined;
 }
 
+/** Whether one of the library's factories makes layers of its class. */
+export const isLibraryLayer = (layer: Layer): boolean => libraryClasses.has(layer.constructor);
+
 /** The name that a layer's class is saved under. */
 export function classNameOf(layer: Layer): string {
   const { constructor } = layer;
-  if (libraryClasses.has(constructor)) return layer.kind;
+  if (isLibraryLayer(layer)) return layer.kind;
   const name = keyOf(layerClasses, constructor);
   if (name !== undefined) return name;
   throw new NablaError(

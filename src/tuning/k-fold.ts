@@ -8,6 +8,7 @@ import type { Logs } from '../model/history.ts';
 import type { Model } from '../model/model.ts';
 import { type ModelData, slotsOf, Taken } from '../model/slots.ts';
 import { type Nested, nest } from '../nested.ts';
+import { checkOptions } from '../options.ts';
 import { Philox } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { builderHere, type ModelBuilder, Trials } from './parallel.ts';
@@ -111,6 +112,7 @@ export async function kFold(
   y: ModelData,
   options: KFoldOptions = {},
 ): Promise<KFoldResult> {
+  checkOptions('functions', 'kFold', options);
   const { folds: count, shuffle, seed, stratify, workers, ...fit } = options;
   const folds: Logs[] = [];
   const taken = new Taken('kFold');

@@ -4,6 +4,7 @@ import { describe, NablaError } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { type ModelData, Taken } from '../model/slots.ts';
 import { type Nested, nest } from '../nested.ts';
+import { checkOptions } from '../options.ts';
 import { Philox } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkLeast, takeRows } from './rows.ts';
@@ -53,6 +54,7 @@ export async function findLearningRate(
   options: FindLearningRateOptions = {},
 ): Promise<LearningRates> {
   const where = 'findLearningRate';
+  checkOptions('functions', 'findLearningRate', options);
   const { from = 1e-6, to = 1, steps = 100, batchSize = 32, seed = 0 } = options;
   const { smoothing = 0.9, divergence = 4 } = options;
   if (!(from > 0 && from < to && Number.isFinite(to))) {

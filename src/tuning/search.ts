@@ -8,6 +8,7 @@ import type { Model } from '../model/model.ts';
 import { type ModelData, slotsOf, Taken } from '../model/slots.ts';
 import { type Nested, nest, partsOf } from '../nested.ts';
 import { setSeed } from '../ops/random.ts';
+import { checkOptions } from '../options.ts';
 import { Philox } from '../random.ts';
 import { Tensor } from '../tensor.ts';
 import { builderHere, type ModelBuilder, Trials } from './parallel.ts';
@@ -99,6 +100,7 @@ export async function gridSearch<P extends object, M extends Model<Nested<Tensor
   y: ModelData | null | undefined,
   options: SearchOptions = {},
 ): Promise<SearchResult<P, M>> {
+  checkOptions('functions', 'gridSearch', options);
   const names = Object.keys(grid) as (keyof P & string)[];
   let combinations: Partial<P>[] = [{}];
   for (const name of names) {
@@ -128,6 +130,7 @@ export async function randomSearch<P extends object, M extends Model<Nested<Tens
   y: ModelData | null | undefined,
   options: RandomSearchOptions = {},
 ): Promise<SearchResult<P, M>> {
+  checkOptions('functions', 'randomSearch', options);
   const { trials = 10, seed = 0, ...rest } = options;
   checkLeast('randomSearch', 'trials', trials, 1);
   const random = new Philox(seed);

@@ -11,6 +11,7 @@ import { cast, equal } from '../ops/compare.ts';
 import { oneHot } from '../ops/gather.ts';
 import { all, mean, std, sum } from '../ops/reduce.ts';
 import { reshape } from '../ops/shape.ts';
+import { checkOptions } from '../options.ts';
 import { scope, type Tensor } from '../tensor.ts';
 
 /** A weight and its gradient in the last step of an epoch. */
@@ -76,6 +77,7 @@ export class TrainingWatch implements Callback {
   private readonly warned = new Set<string>();
 
   constructor(model: Model<Nested<Tensor>>, options: WatchOptions = {}) {
+    checkOptions('functions', 'watchTraining', options);
     const {
       x,
       every = 1,

@@ -1,35 +1,14 @@
 // Which options each layer has, as its types say, and with which of them there are numbers of Keras or PyTorch.
 import { readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
+import { commonOptions, optionNames } from '../../src/option-names.ts';
 import { fixture } from './fixtures.ts';
 
 const plain = (name: string) => name.replaceAll('_', '').toLowerCase();
 
 /** The names of the options of every factory of layers. */
 export function declaredOptions(): Map<string, string[]> {
-  const path = fileURLToPath(new URL('../../src/layers/index.ts', import.meta.url));
-  const program = ts.createProgram([path], {
-    target: ts.ScriptTarget.ES2022,
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    allowImportingTsExtensions: true,
-    noEmit: true,
-    strict: true,
-    types: [],
-  });
-  const checker = program.getTypeChecker();
-  const exports = checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(path)!)!);
-  const declared = new Map<string, string[]>();
-  for (const symbol of exports) {
-    if (!/^[a-z]/.test(symbol.name)) continue;
-    const source = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
-    const [signature] = checker.getTypeOfSymbol(source).getCallSignatures();
-    const [first] = signature?.getParameters() ?? [];
-    const type = first && checker.getNonNullableType(checker.getTypeOfSymbol(first));
-    declared.set(symbol.name, type === undefined ? [] : type.getProperties().map(({ name }) => name));
-  }
-  return declared;
+  const all = (own: string) => `${own} ${commonOptions}`.trim().split(' ');
+  return new Map(Object.entries(optionNames.layers).map(([name, own]) => [name, all(own)]));
 }
 
 /** By the layer's plain name, the plain names of options that some case of the fixtures gives it. */

@@ -60,7 +60,7 @@ export const samples: Record<string, Sample | (() => Sample)> = {
   separableConv1d: { options: { filters: 3, kernelSize: 3 }, shapes: line },
   separableConv2d: { options: { filters: 3, kernelSize: 3, depthMultiplier: 2 }, shapes: image },
   multiHeadAttention: { options: { numHeads: 2, keyDim: 3 }, shapes: steps },
-  transformerBlock: { options: { numHeads: 2, intermediateDim: 8, dropout: 0.1 }, shapes: steps },
+  transformerBlock: { options: { numHeads: 2, hiddenDim: 8, dropout: 0.1 }, shapes: steps },
   positionEmbedding: { options: { sequenceLength: 4 }, shapes: steps },
   sinePositionEncoding: { shapes: steps },
   tokenAndPositionEmbedding: {

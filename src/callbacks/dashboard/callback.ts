@@ -2,6 +2,7 @@
 import { describe, NablaError } from '../../errors.ts';
 import type { Callback, FitControl } from '../../model/callbacks.ts';
 import type { Logs } from '../../model/history.ts';
+import { checkOptions } from '../../options.ts';
 import { type LiveState, livePage } from './page.ts';
 import { Run } from './run.ts';
 import { LiveServer } from './server.ts';
@@ -31,6 +32,7 @@ export class Dashboard implements Callback {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(options: DashboardOptions = {}) {
+    checkOptions('functions', 'dashboard', options);
     const { port } = options;
     if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port < 65536))
       throw new NablaError(where, `bad port, got ${describe(port)}, expected an integer from 0 to 65535`);

@@ -1,7 +1,7 @@
 // A small server for one page on this machine: the page, a stream of its states, and a way to ask for an end.
-import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { NablaError } from '../../errors.ts';
+import { nodeCrypto, nodeHttp } from '../../platform/builtins.ts';
 
 /** What a server shows. */
 export interface LiveSource {
@@ -37,8 +37,8 @@ export class LiveServer {
   private readonly server: Server;
   private readonly source: LiveSource;
   private readonly clients = new Set<Client>();
-  private readonly run = randomBytes(6).toString('hex');
-  private readonly token = randomBytes(24).toString('base64url');
+  private readonly run = nodeCrypto().randomBytes(6).toString('hex');
+  private readonly token = nodeCrypto().randomBytes(24).toString('base64url');
 
   private constructor(server: Server, source: LiveSource) {
     this.server = server;
@@ -118,7 +118,7 @@ export class LiveServer {
   }
 
   private sendPage(response: ServerResponse): void {
-    const nonce = randomBytes(12).toString('base64url');
+    const nonce = nodeCrypto().randomBytes(12).toString('base64url');
     const allowed = `'nonce-${nonce}'`;
     const policy = `default-src 'none'; script-src ${allowed}; style-src ${allowed}; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
     const headers = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': policy };
@@ -137,7 +137,7 @@ export class LiveServer {
 
   private knows(token: string | string[] | undefined): boolean {
     const [given, expected] = [Buffer.from(String(token)), Buffer.from(this.token)];
-    return given.length === expected.length && timingSafeEqual(given, expected);
+    return given.length === expected.length && nodeCrypto().timingSafeEqual(given, expected);
   }
 }
 
@@ -158,7 +158,7 @@ function isFromHere({ headers }: IncomingMessage): boolean {
 }
 
 function listening(port: number): Promise<Server> {
-  const server = createServer();
+  const server = nodeHttp().createServer();
   server.unref();
   server.on('connection', (socket) => socket.unref());
   return new Promise((resolve, reject) => {

@@ -2,6 +2,7 @@
 import { describe, NablaError } from '../../errors.ts';
 import type { Callback, FitControl } from '../../model/callbacks.ts';
 import type { Logs } from '../../model/history.ts';
+import { checkOptions } from '../../options.ts';
 import { checkInteger } from '../monitor.ts';
 import { type SummaryWriter, summaryWriter } from './writer.ts';
 
@@ -23,6 +24,7 @@ export class TensorBoard implements Callback {
   private told = 0;
 
   constructor(options: TensorBoardOptions = {}) {
+    checkOptions('functions', 'tensorBoard', options);
     const { logDir = 'logs', histogramFreq = 0, updateFreq = 'epoch' } = options;
     checkInteger('tensorBoard', 'histogramFreq', histogramFreq);
     if (
