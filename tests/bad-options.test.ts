@@ -21,6 +21,8 @@ const taken: readonly (readonly [RegExp, readonly unknown[]])[] = [
   [/^rescaling\.scale$/, [-1]],
   // It has no beta in its sample.
   [/^batchNormalization\.beta/, values],
+  // It is made of l1 and l2.
+  [/^activityRegularization\.activityRegularizer$/, values],
   // NaN is a number that images may be filled with.
   [/\.fillValue$/, [Number.NaN]],
   [/^integerLookup\.(maskToken|oovToken)$/, [Number.NaN]],

@@ -5,6 +5,7 @@ import { mul } from '../ops/arithmetic.ts';
 import { eye, fill, tensor } from '../ops/creation.ts';
 import { drawSeeded, randomNormal, randomUniform, truncatedNormal } from '../ops/random.ts';
 import { checkSeed, SeedGenerator } from '../ops/seed-generator.ts';
+import { checkOptions } from '../options.ts';
 import { recorded } from '../saving/recorded.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -160,21 +161,29 @@ export const normal = (mean = 0, std = 0.05, { seed }: SeedOptions = {}): Initia
 /** Normal cut at two standard deviations (default mean 0, standard deviation 0.05). */
 export const truncated = (mean = 0, std = 0.05, { seed }: SeedOptions = {}): Initializer =>
   random('truncatedNormal', withSeed([mean, std], seed), seed, (shape) => truncatedNormal(shape, mean, std));
+/** One of the family under a name of its own. */
+const named =
+  (
+    name: 'glorotUniform' | 'glorotNormal' | 'heUniform' | 'heNormal' | 'lecunUniform' | 'lecunNormal',
+    family: VarianceScalingOptions,
+  ) =>
+  (options: SeedOptions = {}): Initializer => {
+    checkOptions('initializers', name, options);
+    return varianceScaling({ ...family, ...options });
+  };
+
 /** Uniform with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010). */
-export const glorotUniform = (options: SeedOptions = {}) =>
-  varianceScaling({ mode: 'fanAvg', distribution: 'uniform', ...options });
+export const glorotUniform = named('glorotUniform', { mode: 'fanAvg', distribution: 'uniform' });
 /** Truncated normal with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010). */
-export const glorotNormal = (options: SeedOptions = {}) => varianceScaling({ mode: 'fanAvg', ...options });
+export const glorotNormal = named('glorotNormal', { mode: 'fanAvg' });
 /** Uniform with variance `2 / fanIn` (He et al. 2015). */
-export const heUniform = (options: SeedOptions = {}) =>
-  varianceScaling({ scale: 2, distribution: 'uniform', ...options });
+export const heUniform = named('heUniform', { scale: 2, distribution: 'uniform' });
 /** Truncated normal with variance `2 / fanIn` (He et al. 2015). */
-export const heNormal = (options: SeedOptions = {}) => varianceScaling({ scale: 2, ...options });
+export const heNormal = named('heNormal', { scale: 2 });
 /** Uniform with variance `1 / fanIn` (LeCun et al. 1998). */
-export const lecunUniform = (options: SeedOptions = {}) =>
-  varianceScaling({ distribution: 'uniform', ...options });
+export const lecunUniform = named('lecunUniform', { distribution: 'uniform' });
 /** Truncated normal with variance `1 / fanIn` (LeCun et al. 1998). */
-export const lecunNormal = (options: SeedOptions = {}) => varianceScaling({ ...options });
+export const lecunNormal = named('lecunNormal', {});
 
 const factories = {
   zeros,
