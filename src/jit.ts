@@ -1,7 +1,7 @@
 // jit: a function of tensors is traced once for each combination of shapes and dtypes, and its program replayed.
 import { type Engine, Executable, engine, type Storage } from './engine.ts';
 import { NablaError } from './errors.ts';
-import { drewRandom, generatorState } from './ops/random.ts';
+import { statesDrawn } from './ops/random.ts';
 import { Graph } from './program/graph.ts';
 import { Tensor, tensorsIn } from './tensor.ts';
 import { empty, placeName, trace, tracing, valueOf } from './trace.ts';
@@ -122,22 +122,23 @@ function checkHome(home: Engine, storage: Storage): void {
   );
 }
 
-/** Lets the program count the generator on, if it draws from it. */
+/** Lets the program count the generators on that it draws from. */
 export function advanceRandom(graph: Graph): void {
-  if (!drewRandom(graph)) return;
-  const { storage, byteOffset } = generatorState().memory('random');
-  const step = graph.external({ storage, byteOffset: byteOffset + 8 }, [1], 'int32');
-  graph.addEffect({
-    kernel: 'map',
-    outputs: [step],
-    inputs: [step],
-    attributes: [],
-    micro: [
-      { op: 'constantInt', args: [1] },
-      { op: 'addInt', args: [0, 1] },
-    ],
-    where: placeName('random'),
-  });
+  for (const state of statesDrawn(graph)) {
+    const { storage, byteOffset } = state.memory('random');
+    const step = graph.external({ storage, byteOffset: byteOffset + 8 }, [1], 'int32');
+    graph.addEffect({
+      kernel: 'map',
+      outputs: [step],
+      inputs: [step],
+      attributes: [],
+      micro: [
+        { op: 'constantInt', args: [1] },
+        { op: 'addInt', args: [0, 1] },
+      ],
+      where: placeName('random'),
+    });
+  }
 }
 
 function describeTree(tree: TensorTree | readonly TensorTree[]): string {

@@ -11,8 +11,8 @@ import {
   tensor,
 } from '../src/api.ts';
 import { valueAndGrad } from '../src/autodiff.ts';
-import { fromHalves, toHalves } from '../src/dtype.ts';
 import { type Engine, useEngine } from '../src/engine.ts';
+import { fromHalves, toHalves } from '../src/halves.ts';
 import { jit } from '../src/jit.ts';
 import * as ops from '../src/ops/index.ts';
 import { scope } from '../src/tensor.ts';
@@ -28,7 +28,7 @@ interface Result {
   readonly numbers: Numbers;
 }
 
-const rounded = (values: Float32Array) => fromHalves(toHalves(values));
+const rounded = (values: Float32Array) => fromHalves(toHalves(values, 'bfloat16'), 'bfloat16');
 
 /** Their floating-point arguments can be bfloat16. */
 const casesFor = (tests: readonly Case[]) =>

@@ -174,7 +174,7 @@ describeBackends(
       for (const inputShape of [[-1], [2.5], 'x', 4]) {
         assert.throws(
           () => layers.dense({ units: 2, inputShape: bad(inputShape) }),
-          says('layer', 'bad inputShape', 'integers >= 1, without the batch'),
+          says('dense', 'bad inputShape', 'integers >= 1, without the batch'),
         );
       }
       assert.throws(

@@ -8,6 +8,7 @@ const everywhere: readonly (readonly [RegExp, string])[] = [
     /^(name|inputShape|trainable)$/,
     'no numbers come of them: model.test.ts, functional.test.ts, several.test.ts',
   ],
+  [/^seed$/, 'seeds.test.ts: the same numbers whatever else is drawn'],
   [/^dtype$/, 'mixed-precision.test.ts: every layer in bfloat16 beside float32'],
   [
     /[iI]nitializer$/,
@@ -24,6 +25,7 @@ const everywhere: readonly (readonly [RegExp, string])[] = [
 ];
 
 const chance = 'random: augmentation.test.ts, by what the images can become';
+const mixed = 'mixing.test.ts: beside Keras where draws are given, by chances otherwise';
 const composed = 'KerasHub has it, with other weights: attention.test.ts composes it';
 const cells = 'sequences.json, gates.test.ts; the code of the layer of this kind';
 const unrolled = 'cases in 1D and 2D show most; gates.test.ts compares all three with LSTMs';
@@ -39,16 +41,22 @@ const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   gruCell: { '*': cells },
   groupNormalization: { center: 'layerNormalization has it; the same kernel' },
   groupQueryAttention: { '*': 'multiHeadAttention has it; the same code' },
+  hashedCrossing: { '*': 'lookup.test.ts: the example of Keras, whose strings need TensorFlow' },
   instanceNormalization: { '*': 'groupNormalization with a group a channel: gates.test.ts' },
   integerLookup: { padToMaxTokens: 'stringLookup has it; the same code' },
+  augMix: { '*': mixed },
+  cutMix: { '*': mixed },
   lambda: { '*': 'a function of the user: layers.test.ts' },
   lstm: { recurrentActivation: 'gates.test.ts, step by step' },
   lstmCell: { '*': cells },
+  mixUp: { '*': mixed },
   multiHeadAttention: {
     numKeyValueHeads: 'groupQueryAttention has it',
     outputDim: 'a projection of another width: gates.test.ts',
   },
+  pipeline: { '*': 'mixing.test.ts composes it' },
   positionEmbedding: { '*': composed },
+  randAugment: { '*': mixed },
   randomColorJitter: { '*': 'its parts have cases; colors.test.ts composes them' },
   randomContrast: { '*': chance },
   randomCrop: { '*': chance },

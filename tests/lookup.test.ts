@@ -53,6 +53,21 @@ describeBackends(
       });
     }
 
+    it('features are crossed as the documentation of Keras shows', () => {
+      const features = [
+        ['A', 'B', 'A', 'B', 'A'],
+        [101, 101, 101, 102, 102],
+      ];
+      const bins = layers.hashedCrossing({ numBins: 5 }).apply(features);
+      assert.deepEqual(bins.arraySync(), [1, 4, 1, 1, 3]);
+      const rows = layers.hashedCrossing({ numBins: 5, outputMode: 'oneHot' });
+      const columns = [[['A'], ['B']], tensor([[101], [102]], undefined, 'int32')] as const;
+      assert.deepEqual(rows.apply(columns).arraySync(), [
+        [0, 1, 0, 0, 0],
+        [0, 1, 0, 0, 0],
+      ]);
+    });
+
     it('texts come over time', async () => {
       async function* texts() {
         yield ['a b', 'c b'];
@@ -203,6 +218,24 @@ describeBackends(
       assert.throws(
         vectorize({ outputSequenceLength: 3, outputMode: 'count' }),
         says('textVectorization', "is for outputMode 'int'"),
+      );
+      const cross = layers.hashedCrossing({ numBins: 5 });
+      assert.throws(
+        () => layers.hashedCrossing({ numBins: 0 }),
+        says('hashedCrossing', 'bad numBins, got 0'),
+      );
+      assert.throws(
+        () => layers.hashedCrossing({ numBins: 2, outputMode: bad('count') }),
+        says('hashedCrossing', "bad outputMode, got 'count'"),
+      );
+      assert.throws(() => cross.apply([['a']]), says('hashedCrossing', 'two features or more'));
+      assert.throws(
+        () => cross.apply([['a'], ['b', 'c']]),
+        says('hashedCrossing', 'features of one shape', 'got [1] and [2]'),
+      );
+      assert.throws(
+        () => cross.apply([['a'], [0.5]]),
+        says('hashedCrossing', 'texts or whole numbers, got 0.5'),
       );
       assert.throws(() => layers.hashing({ numBins: 0 }), says('hashing', 'bad numBins, got 0'));
       assert.throws(() => layers.hashing({ numBins: 3, salt: 0.5 }), says('hashing', 'bad salt, got 0.5'));

@@ -112,6 +112,42 @@ describeBackends(
       close(gradients[0]!.dataSync(), [0.25, -0.25], near, 'sigmoid(0) minus the label, over two');
     });
 
+    it('of pairs and of noisy labels refuse what they cannot do', () => {
+      const row = tensor([[1, 0]]);
+      assert.throws(
+        () => losses.circle().call(tensor([0, 1]), row),
+        /\[circle\] labels and predictions do not fit, got \[2\]/,
+      );
+      assert.throws(
+        () => losses.circle({ gamma: Number.NaN }),
+        /\[circle\] bad gamma, got NaN, expected a finite number/,
+      );
+      assert.throws(
+        () => losses.categoricalGeneralizedCrossEntropy({ q: 1 }),
+        /\[categoricalGeneralizedCrossEntropy\] bad q, got 1, expected a number in \(0, 1\)/,
+      );
+      assert.throws(
+        () => losses.categoricalGeneralizedCrossEntropy().call(tensor([[0, 1]]), row),
+        /labels do not fit the predictions, got \[1, 2\], expected class indices \[1\]/,
+      );
+    });
+
+    it('a sample that makes no pair does not count in the mean of circle losses', () => {
+      const loss = losses.circle({ gamma: 2 });
+      const pair = [
+        [1, 0],
+        [0.6, 0.8],
+      ];
+      const alone = mean(loss.call(tensor([0, 0, 1, 2]), tensor([...pair, [0, 1], [0, -1]])));
+      const [first, second] = loss.call(tensor([0, 0, 1, 2]), tensor([...pair, [0, 1], [0, -1]])).dataSync();
+      close([alone.item()], [(first! + second!) / 4], near, 'mean');
+      const { gradients } = valueAndGrad((p) => mean(loss.call(tensor([0, 1]), p!)))(tensor(pair));
+      assert.deepEqual(gradients[0]!.arraySync(), [
+        [0, 0],
+        [0, 0],
+      ]);
+    });
+
     it('refuse class indices out of range, naming the index and the limit', () => {
       const call = () =>
         losses.sparseCategoricalCrossentropy({ fromLogits: true }).call(

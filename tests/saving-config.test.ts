@@ -7,178 +7,20 @@ import { factoryCall, type RecordKind } from '../src/saving/recorded.ts';
 import { backendNamed, describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { bad, says } from './support/errors.ts';
+import { type Options, type Shape, samples, tokens } from './support/layer-samples.ts';
 
-type Shape = readonly number[];
-type Options = Record<string, unknown>;
-interface Sample {
-  options?: Options;
-  shapes: readonly Shape[];
-}
-
-const flat: readonly Shape[] = [[6]];
-const steps: readonly Shape[] = [[4, 6]];
-const image: readonly Shape[] = [[6, 6, 2]];
-const line: readonly Shape[] = [[8, 2]];
-const block: readonly Shape[] = [[6, 6, 6, 2]];
-const picture: readonly Shape[] = [[6, 6, 3]];
-const two: readonly Shape[] = [
-  [4, 6],
-  [4, 6],
+// Mixing layers take records: mixing.test.ts. tiedProjection needs the embedding whose table it shares, which the model tests have; cells are in the sample of rnn.
+const elsewhere = [
+  'mixUp',
+  'cutMix',
+  'tiedProjection',
+  'lstmCell',
+  'gruCell',
+  'simpleRNNCell',
+  'stackedRNNCells',
 ];
-const tokens: readonly Shape[] = [[5]];
-
-const conv = { filters: 3, kernelSize: 3, activation: 'relu', padding: 'same', kernelRegularizer: 'l2' };
-const rich = {
-  units: 5,
-  activation: nabla.silu,
-  useBias: true,
-  kernelInitializer: nabla.initializers.varianceScaling({ scale: 2, mode: 'fanOut' }),
-  biasInitializer: nabla.initializers.constant(0.25),
-  kernelRegularizer: nabla.regularizers.l1l2({ l1: 1e-3, l2: 1e-4 }),
-  biasRegularizer: nabla.regularizers.l2(),
-  kernelConstraint: nabla.constraints.maxNorm({ maxValue: 3 }),
-  activityRegularizer: 'l1',
-  trainable: false,
-};
-
-/** Options of each layer and the shapes of samples that it takes. */
-const samples: Record<string, Sample | (() => Sample)> = {
-  dense: { options: rich, shapes: steps },
-  activation: { options: { activation: 'gelu' }, shapes: flat },
-  dropout: { options: { rate: 0.25 }, shapes: flat },
-  flatten: { shapes: image },
-  reshape: { options: { targetShape: [3, -1] }, shapes: flat },
-  repeatVector: { options: { n: 3 }, shapes: flat },
-  timeDistributed: () => ({ options: { layer: layers.dense({ units: 2, name: 'each' }) }, shapes: steps }),
-  bidirectional: () => ({ options: { layer: layers.lstm({ units: 3 }), mergeMode: 'sum' }, shapes: steps }),
-  simpleRNN: { options: { units: 3, returnSequences: true, goBackwards: true }, shapes: steps },
-  lstm: { options: { units: 3, unitForgetBias: false }, shapes: steps },
-  gru: { options: { units: 3, resetAfter: false }, shapes: steps },
-  embedding: { options: { inputDim: 4, outputDim: 3 }, shapes: tokens },
-  conv1d: { options: { ...conv, dilationRate: 2 }, shapes: line },
-  conv2d: { options: { ...conv, strides: [1, 2] }, shapes: image },
-  conv3d: { options: conv, shapes: block },
-  conv1dTranspose: { options: { ...conv, strides: 2 }, shapes: line },
-  conv2dTranspose: { options: { ...conv, strides: 2 }, shapes: image },
-  conv3dTranspose: { options: { ...conv, strides: 2 }, shapes: block },
-  depthwiseConv1d: { options: { kernelSize: 3, depthMultiplier: 2 }, shapes: line },
-  depthwiseConv2d: { options: { kernelSize: 3 }, shapes: image },
-  separableConv1d: { options: { filters: 3, kernelSize: 3 }, shapes: line },
-  separableConv2d: { options: { filters: 3, kernelSize: 3, depthMultiplier: 2 }, shapes: image },
-  multiHeadAttention: { options: { numHeads: 2, keyDim: 3 }, shapes: steps },
-  transformerBlock: { options: { numHeads: 2, hiddenDim: 8, dropout: 0.1 }, shapes: steps },
-  positionEmbedding: { options: { sequenceLength: 4 }, shapes: steps },
-  sinePositionEncoding: { shapes: steps },
-  tokenAndPositionEmbedding: {
-    options: { vocabularySize: 9, sequenceLength: 5, embeddingDim: 4 },
-    shapes: tokens,
-  },
-  groupNormalization: { options: { groups: 2 }, shapes: steps },
-  zeroPadding2d: { options: { padding: [1, [0, 2]] }, shapes: image },
-  cropping2d: { options: { cropping: 1 }, shapes: image },
-  upSampling2d: { options: { size: 2, interpolation: 'bilinear' }, shapes: image },
-  gaussianNoise: { options: { stddev: 0.5 }, shapes: flat },
-  gaussianDropout: { options: { rate: 0.5 }, shapes: flat },
-  alphaDropout: { options: { rate: 0.5 }, shapes: flat },
-  spatialDropout1d: { options: { rate: 0.5 }, shapes: line },
-  spatialDropout2d: { options: { rate: 0.5 }, shapes: image },
-  spatialDropout3d: { options: { rate: 0.5 }, shapes: block },
-  batchNormalization: { options: { momentum: 0.9, center: false }, shapes: steps },
-  layerNormalization: { options: { axis: [1, 2] }, shapes: steps },
-  rmsNormalization: { options: { epsilon: 1e-3 }, shapes: steps },
-  unitNormalization: { shapes: steps },
-  instanceNormalization: { shapes: image },
-  leakyReLU: { options: { negativeSlope: 0.1 }, shapes: flat },
-  prelu: { shapes: image },
-  elu: { options: { alpha: 0.5 }, shapes: flat },
-  reLU: { options: { maxValue: 2 }, shapes: flat },
-  softmax: { shapes: steps },
-  maxPooling1d: { shapes: line },
-  maxPooling2d: { options: { poolSize: 3, padding: 'same' }, shapes: image },
-  maxPooling3d: { shapes: block },
-  averagePooling1d: { shapes: line },
-  averagePooling2d: { options: { poolSize: [2, 3], strides: 1 }, shapes: image },
-  averagePooling3d: { shapes: block },
-  globalMaxPooling1d: { shapes: line },
-  globalMaxPooling2d: { options: { keepDims: true }, shapes: image },
-  globalMaxPooling3d: { shapes: block },
-  globalAveragePooling1d: { shapes: line },
-  globalAveragePooling2d: { shapes: image },
-  globalAveragePooling3d: { shapes: block },
-  add: { shapes: two },
-  subtract: { shapes: two },
-  multiply: { shapes: two },
-  average: { shapes: two },
-  maximum: { shapes: two },
-  minimum: { shapes: two },
-  concatenate: { options: { axis: 1 }, shapes: two },
-  dot: { shapes: [[6], [6]] },
-  activityRegularization: { options: { l2: 1e-3 }, shapes: flat },
-  identity: { shapes: flat },
-  permute: { options: { dims: [2, 1] }, shapes: steps },
-  lambda: { options: { function: nabla.square }, shapes: flat },
-  additiveAttention: { shapes: two },
-  attention: { options: { useScale: true }, shapes: two },
-  groupQueryAttention: { options: { headDim: 4, numQueryHeads: 4, numKeyValueHeads: 2 }, shapes: steps },
-  einsumDense: { options: { equation: 'abc,cd->abd', outputShape: [null, 3], biasAxes: 'd' }, shapes: steps },
-  categoryEncoding: { options: { numTokens: 4, outputMode: 'multiHot' }, shapes: tokens },
-  discretization: { options: { binBoundaries: [0, 1, 2] }, shapes: flat },
-  integerLookup: { options: { vocabulary: [12, 36, 1138], maskToken: 0 }, shapes: tokens },
-  normalization: { options: { axis: [1, 2] }, shapes: steps },
-  rescaling: { options: { scale: 1 / 255, offset: [0, -1] }, shapes: image },
-  resizing: { options: { height: 3, width: 4 }, shapes: image },
-  centerCrop: { options: { height: 3, width: 4 }, shapes: image },
-  randomCrop: { options: { height: 3, width: 4 }, shapes: image },
-  randomFlip: { options: { mode: 'horizontal' }, shapes: image },
-  randomBrightness: { options: { factor: 0.2, valueRange: [0, 1] }, shapes: picture },
-  randomContrast: { options: { factor: 0.2, valueRange: [0, 1] }, shapes: picture },
-  randomRotation: { options: { factor: 0.05 }, shapes: picture },
-  randomTranslation: { options: { heightFactor: 0.1, widthFactor: [0, 0.2] }, shapes: picture },
-  randomZoom: { options: { heightFactor: 0.2 }, shapes: picture },
-  randomShear: { options: { xFactor: 0.1, yFactor: 0.1 }, shapes: picture },
-  randomErasing: { shapes: picture },
-  randomGrayscale: { shapes: picture },
-  randomInvert: { options: { valueRange: [0, 1] }, shapes: picture },
-  randomHue: { options: { factor: 0.3 }, shapes: picture },
-  randomSaturation: { options: { factor: [0.4, 0.6], valueRange: [0, 1] }, shapes: picture },
-  randomColorDegeneration: { options: { factor: 0.3 }, shapes: picture },
-  randomColorJitter: { options: { hueFactor: 0.1, contrastFactor: [0.1, 0.2] }, shapes: picture },
-  randomSharpness: { options: { factor: 0.3 }, shapes: picture },
-  randomGaussianBlur: { options: { kernelSize: [3, 5], sigma: 0.5 }, shapes: picture },
-  randomPosterization: { options: { factor: [3, 5] }, shapes: picture },
-  solarization: { options: { thresholdFactor: 0.5 }, shapes: picture },
-  autoContrast: { options: { valueRange: [0, 1] }, shapes: picture },
-  equalization: { options: { bins: 16 }, shapes: picture },
-  spectralNormalization: () => ({ options: { layer: layers.dense({ units: 3 }) }, shapes: flat }),
-  adaptiveAveragePooling1d: { options: { outputSize: 3 }, shapes: line },
-  adaptiveAveragePooling2d: { options: { outputSize: [3, 2] }, shapes: image },
-  adaptiveAveragePooling3d: { options: { outputSize: 2 }, shapes: block },
-  adaptiveMaxPooling1d: { options: { outputSize: 3 }, shapes: line },
-  adaptiveMaxPooling2d: { options: { outputSize: [3, 2] }, shapes: image },
-  adaptiveMaxPooling3d: { options: { outputSize: 2 }, shapes: block },
-  cropping1d: { options: { cropping: [1, 2] }, shapes: line },
-  cropping3d: { options: { cropping: [0, 1, 1] }, shapes: block },
-  upSampling1d: { options: { size: 3 }, shapes: line },
-  upSampling3d: { shapes: block },
-  zeroPadding1d: { options: { padding: 2 }, shapes: line },
-  zeroPadding3d: { shapes: block },
-  masking: { options: { maskValue: 3 }, shapes: steps },
-  rnn: () => {
-    const cells = [
-      layers.lstmCell({ units: 2 }),
-      layers.gruCell({ units: 3 }),
-      layers.simpleRNNCell({ units: 4 }),
-    ];
-    return { options: { cell: layers.stackedRNNCells({ cells }), returnSequences: true }, shapes: steps };
-  },
-  convLSTM1d: { options: { ...conv, goBackwards: true }, shapes: [[3, 5, 2]] },
-  convLSTM2d: { options: { ...conv, returnSequences: true }, shapes: [[2, 4, 4, 2]] },
-  convLSTM3d: { options: { ...conv, unitForgetBias: false }, shapes: [[2, 3, 3, 3, 1]] },
-};
-// It needs the embedding whose table it shares, which the model tests have; cells are in the sample of rnn.
-const elsewhere = ['tiedProjection', 'lstmCell', 'gruCell', 'simpleRNNCell', 'stackedRNNCells'];
 // They take texts, and are no layers of models.
-const ofTexts = ['stringLookup', 'hashing', 'textVectorization'];
+const ofTexts = ['stringLookup', 'hashing', 'hashedCrossing', 'textVectorization'];
 
 describeBackends('layers that have learned, as JSON', () => {
   it('keep what they know', () => {

@@ -311,6 +311,13 @@ describeFastest('ops with results of their own', () => {
       ],
       [/\[resizeBilinear\] bad size/, () => ops.resizeBilinear(ops.ones([2, 2, 1]), [0, 2])],
       [/exclude each other/, () => ops.resizeBilinear(ops.ones([2, 2, 1]), [1, 2], true, true)],
+      [/\[resizeBicubic\] bad size, got \[0,2\]/, () => ops.resizeBicubic(ops.ones([2, 2, 1]), [0, 2])],
+      [/\[resizeLanczos\] expected images/, () => ops.resizeLanczos(ops.ones([2, 2]), [1, 2])],
+      [/\[resizeLanczos\] images of no pixels/, () => ops.resizeLanczos(ops.ones([0, 2, 1]), [1, 2])],
+      [
+        /\[resizeLanczos\] bad radius, got 4, expected 3 or 5/,
+        () => ops.resizeLanczos(ops.ones([2, 2, 1]), [1, 2], { radius: 4 as 3 }),
+      ],
       [/\[tril\] expected matrices/, () => ops.tril(ops.tensor([1]))],
       [/\[qr\] expected float32 matrices/, () => ops.qr(ops.tensor([1]))],
       [/\[unique\]|numbers of a tensor are not known/, () => jit((t: Tensor) => ops.unique(t).values)(x)],

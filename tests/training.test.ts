@@ -240,7 +240,9 @@ describe('memory', () => {
           // Workers end when they get their turn, and hold memory until then.
           for (let i = 0; i < 500 && threads() > usual; i++) await sleep(10);
           const after = await resident();
-          console.log(`      resident MiB: ${before.toFixed(1)} before, ${after.toFixed(1)} after 100 cycles`);
+          console.log(
+            `      resident MiB: ${before.toFixed(1)} before, ${after.toFixed(1)} after 100 cycles`,
+          );
           added = after - before;
         }
         assert.ok(added < 24, `100 cycles added ${added} MiB, once more than those before them`);

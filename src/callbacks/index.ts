@@ -24,5 +24,6 @@ export {
   TerminateOnNaN,
   terminateOnNaN,
 } from './simple.ts';
+export { SwapEMAWeights, type SwapEMAWeightsOptions, swapEMAWeights } from './swap-ema.ts';
 export { TensorBoard, type TensorBoardOptions, tensorBoard } from './tensorboard/callback.ts';
 export { SummaryWriter, type SummaryWriterOptions, summaryWriter } from './tensorboard/writer.ts';

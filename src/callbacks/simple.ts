@@ -103,6 +103,8 @@ const moments = [
   'onTrainBegin',
   'onEpochBegin',
   'onBatchEnd',
+  'onTestBegin',
+  'onTestEnd',
   'onEpochEnd',
   'onTrainEnd',
   'onTrainError',

@@ -16,6 +16,7 @@ export {
   normal as randomNormal,
   ones,
   orthogonal,
+  type SeedOptions,
   truncated as truncatedNormal,
   uniform as randomUniform,
   type VarianceScalingOptions,

@@ -3,7 +3,9 @@ import { NablaError } from '../errors.ts';
 import { resolveName, type Spelled } from '../names.ts';
 import { mul } from '../ops/arithmetic.ts';
 import { eye, fill, tensor } from '../ops/creation.ts';
-import { randomNormal, randomUniform, truncatedNormal } from '../ops/random.ts';
+import { drawSeeded, randomNormal, randomUniform, truncatedNormal } from '../ops/random.ts';
+import { checkSeed, SeedGenerator } from '../ops/seed-generator.ts';
+import { checkOptions } from '../options.ts';
 import { recorded } from '../saving/recorded.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -21,8 +23,14 @@ export type InitializerName = Spelled<keyof typeof factories>;
 /** An initializer, or the name of one with its defaults. */
 export type InitializerLike = InitializerName | Initializer;
 
+/** Options of initializers that draw random numbers. */
+export interface SeedOptions {
+  /** What the values follow from, an integer in [0, 2 ** 53): the same at every call. Default: they follow from {@link setSeed}, and differ. */
+  seed?: number;
+}
+
 /** Options of {@link varianceScaling}. */
-export interface VarianceScalingOptions {
+export interface VarianceScalingOptions extends SeedOptions {
   /** Scaling factor of the variance. Default 1. */
   scale?: number;
   /** What the variance is divided by. Default `'fanIn'`. */
@@ -39,6 +47,20 @@ export interface Fans {
   readonly fanOut: number;
 }
 
+/** A random initializer, which draws from `seed` where there is one; `args` are what its factory was called with. */
+function random(
+  name: string,
+  args: readonly unknown[],
+  seed: number | undefined,
+  draw: (shape: Shape) => Tensor<'float32'>,
+): Initializer {
+  if (seed === undefined) return recorded('initializers', name, args, draw);
+  checkSeed(name, seed);
+  return recorded('initializers', name, args, (shape) =>
+    drawSeeded(new SeedGenerator(name, seed), () => draw(shape)),
+  );
+}
+
 /** Inputs and outputs of a weight: matrices are `[in, out]`, convolutions `[...kernel, in, out]`. */
 export function fans(shape: Shape): Fans {
   if (shape.length < 2) return { fanIn: shape[0] ?? 1, fanOut: shape[0] ?? 1 };
@@ -51,11 +73,11 @@ const truncatedStd = 0.87962566103423978;
 
 /** Random values whose variance is `scale / fan`; the family that Glorot, He and LeCun initializers belong to. */
 export function varianceScaling(options: VarianceScalingOptions = {}): Initializer {
-  const { scale = 1, mode = 'fanIn', distribution = 'truncatedNormal' } = options;
+  const { scale = 1, mode = 'fanIn', distribution = 'truncatedNormal', seed } = options;
   if (!(scale > 0)) {
     throw new NablaError('varianceScaling', `bad scale, got ${scale}, expected a number above 0`);
   }
-  return recorded('initializers', 'varianceScaling', [options], (shape) => {
+  return random('varianceScaling', [options], seed, (shape) => {
     const { fanIn, fanOut } = fans(shape);
     const fan = mode === 'fanIn' ? fanIn : mode === 'fanOut' ? fanOut : (fanIn + fanOut) / 2;
     const variance = scale / Math.max(1, fan);
@@ -86,8 +108,8 @@ export const identity = (gain = 1): Initializer =>
  * A matrix with orthogonal rows or columns, whichever are fewer, times `gain` (default 1); more than two dimensions are taken as a matrix of all but
  * the last by the last (Saxe et al. 2014).
  */
-export const orthogonal = (gain = 1): Initializer =>
-  recorded('initializers', 'orthogonal', [gain], (shape) => {
+export const orthogonal = (gain = 1, { seed }: SeedOptions = {}): Initializer =>
+  random('orthogonal', withSeed([gain], seed), seed, (shape) => {
     if (shape.length < 2) {
       throw new NablaError('orthogonal', `expected at least two dimensions, got shape ${showShape(shape)}`);
     }
@@ -126,27 +148,42 @@ function orthonormalRows(numbers: Float32Array, rows: number, columns: number): 
   return q;
 }
 
+/** The arguments that a factory is told by: the seed where there is one. */
+const withSeed = (args: readonly unknown[], seed: number | undefined): readonly unknown[] =>
+  seed === undefined ? args : [...args, { seed }];
+
 /** Uniform between `low` and `high` (default -0.05 and 0.05). */
-export const uniform = (low = -0.05, high = 0.05): Initializer =>
-  recorded('initializers', 'randomUniform', [low, high], (shape) => randomUniform(shape, low, high));
+export const uniform = (low = -0.05, high = 0.05, { seed }: SeedOptions = {}): Initializer =>
+  random('randomUniform', withSeed([low, high], seed), seed, (shape) => randomUniform(shape, low, high));
 /** Normal (default mean 0, standard deviation 0.05). */
-export const normal = (mean = 0, std = 0.05): Initializer =>
-  recorded('initializers', 'randomNormal', [mean, std], (shape) => randomNormal(shape, mean, std));
+export const normal = (mean = 0, std = 0.05, { seed }: SeedOptions = {}): Initializer =>
+  random('randomNormal', withSeed([mean, std], seed), seed, (shape) => randomNormal(shape, mean, std));
 /** Normal cut at two standard deviations (default mean 0, standard deviation 0.05). */
-export const truncated = (mean = 0, std = 0.05): Initializer =>
-  recorded('initializers', 'truncatedNormal', [mean, std], (shape) => truncatedNormal(shape, mean, std));
+export const truncated = (mean = 0, std = 0.05, { seed }: SeedOptions = {}): Initializer =>
+  random('truncatedNormal', withSeed([mean, std], seed), seed, (shape) => truncatedNormal(shape, mean, std));
+/** One of the family under a name of its own. */
+const named =
+  (
+    name: 'glorotUniform' | 'glorotNormal' | 'heUniform' | 'heNormal' | 'lecunUniform' | 'lecunNormal',
+    family: VarianceScalingOptions,
+  ) =>
+  (options: SeedOptions = {}): Initializer => {
+    checkOptions('initializers', name, options);
+    return varianceScaling({ ...family, ...options });
+  };
+
 /** Uniform with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010). */
-export const glorotUniform = () => varianceScaling({ mode: 'fanAvg', distribution: 'uniform' });
+export const glorotUniform = named('glorotUniform', { mode: 'fanAvg', distribution: 'uniform' });
 /** Truncated normal with variance `2 / (fanIn + fanOut)` (Glorot and Bengio 2010). */
-export const glorotNormal = () => varianceScaling({ mode: 'fanAvg' });
+export const glorotNormal = named('glorotNormal', { mode: 'fanAvg' });
 /** Uniform with variance `2 / fanIn` (He et al. 2015). */
-export const heUniform = () => varianceScaling({ scale: 2, distribution: 'uniform' });
+export const heUniform = named('heUniform', { scale: 2, distribution: 'uniform' });
 /** Truncated normal with variance `2 / fanIn` (He et al. 2015). */
-export const heNormal = () => varianceScaling({ scale: 2 });
+export const heNormal = named('heNormal', { scale: 2 });
 /** Uniform with variance `1 / fanIn` (LeCun et al. 1998). */
-export const lecunUniform = () => varianceScaling({ distribution: 'uniform' });
+export const lecunUniform = named('lecunUniform', { distribution: 'uniform' });
 /** Truncated normal with variance `1 / fanIn` (LeCun et al. 1998). */
-export const lecunNormal = () => varianceScaling();
+export const lecunNormal = named('lecunNormal', {});
 
 const factories = {
   zeros,

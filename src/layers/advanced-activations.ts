@@ -87,6 +87,12 @@ export class Prelu extends Elementwise {
   constructor(options: PreluOptions = {}) {
     super(options);
     this.options = options;
+    const { sharedAxes = [] } = options;
+    if (!Array.isArray(sharedAxes))
+      throw new NablaError(
+        this.name,
+        `bad sharedAxes, got ${describe(sharedAxes)}, expected an array of axes`,
+      );
   }
 
   protected override build(inputShape: Shape): void {

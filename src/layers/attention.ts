@@ -18,10 +18,20 @@ import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
 import type { Variable } from '../variable.ts';
-import { type CallContext, Layer, type LayerOptions } from './layer.ts';
+import { type CallContext, Layer, type RandomOptions } from './layer.ts';
+
+/** @internal Throws unless it is true, false, missing or the base of the angles. */
+export function checkRotary(where: string, rotary: unknown): void {
+  if (rotary === undefined || typeof rotary === 'boolean') return;
+  if (typeof rotary === 'number' && rotary > 0 && Number.isFinite(rotary)) return;
+  throw new NablaError(
+    where,
+    `bad rotary, got ${describe(rotary)}, expected true, false or a number above 0`,
+  );
+}
 
 /** Options of {@link multiHeadAttention}. */
-export interface MultiHeadAttentionOptions extends LayerOptions {
+export interface MultiHeadAttentionOptions extends RandomOptions {
   /** Number of heads. */
   numHeads: number;
   /** Width of each head's queries and keys. */
@@ -109,6 +119,7 @@ export class MultiHeadAttention extends Layer {
     if (!(dropout >= 0 && dropout < 1)) {
       throw new NablaError(this.name, `bad dropout, got ${describe(dropout)}, expected a number in [0, 1)`);
     }
+    checkRotary(this.name, options.rotary);
     if (options.rotary && keyDim % 2 !== 0) {
       throw new NablaError(this.name, `rotary needs pairs, got keyDim ${keyDim}, expected an even number`);
     }

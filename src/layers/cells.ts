@@ -270,7 +270,8 @@ export class StackedRNNCells extends RecurrentCell {
       const own = new Map(
         [...kept].flatMap(([name, t]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), t]] : [])),
       );
-      const made = cell.step(output, mine, { training, kept: own });
+      const input = output;
+      const made = cell.withSeed(() => cell.step(input, mine, { training, kept: own }));
       for (const [name, tensor] of own) kept.set(prefix + name, tensor);
       output = made.output;
       next.push(...made.states);
@@ -287,7 +288,8 @@ export class StackedRNNCells extends RecurrentCell {
       const count = cell.stateShapes(x.shape.slice(2)).length;
       const states = run.states.slice(next.length, next.length + count);
       const sequences = run.sequences || i + 1 < this.cells.length;
-      made = cell.sequence({ ...run, x, states, sequences });
+      const part = { ...run, x, states, sequences };
+      made = cell.withSeed(() => cell.sequence(part));
       next.push(...made.states);
       if (made.y !== undefined) x = made.y;
     }

@@ -16,13 +16,14 @@ import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { checkCount, checkSample } from './conv.ts';
+import type { RandomOptions } from './layer.ts';
 import type { SequenceOutput } from './recurrent.ts';
 import { Recurrent, type SequenceOptions } from './recurrent-base.ts';
 import { runSteps, type SequenceResult, type SequenceRun, type StepResult } from './recurrent-steps.ts';
 import { checkRates } from './recurrent-units.ts';
 
 /** Options of {@link convLSTM2d} and its like. */
-export interface ConvLSTMOptions extends SequenceOptions {
+export interface ConvLSTMOptions extends SequenceOptions, RandomOptions {
   /** Channels of output and states. */
   filters: number;
   /** Size of the window, one number or one for each dimension. */

@@ -7,7 +7,7 @@ import { dropout as dropoutOp } from '../ops/nn.ts';
 import { reshape as reshapeOp } from '../ops/shape.ts';
 import { type Shape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { type CallContext, Layer, type LayerOptions } from './layer.ts';
+import { type CallContext, Layer, type LayerOptions, type RandomOptions } from './layer.ts';
 
 /** Each sample as one row of numbers: `[28, 28]` gives `[784]`. */
 export class Flatten extends Layer {
@@ -118,7 +118,7 @@ export function activation(options: ActivationOptions): ActivationLayer {
 }
 
 /** Options of all layers that drop. */
-export interface DropoutOptions extends LayerOptions {
+export interface DropoutOptions extends RandomOptions {
   /** Share of the numbers that are set to 0 while fitting, in [0, 1). */
   rate: number;
 }

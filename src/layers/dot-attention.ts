@@ -19,10 +19,10 @@ import {
   multiHeadAttention,
   withPadding,
 } from './attention.ts';
-import { type CallContext, Layer, type LayerOptions } from './layer.ts';
+import { type CallContext, Layer, type RandomOptions } from './layer.ts';
 
 /** Options of {@link additiveAttention}. */
-export interface AdditiveAttentionOptions extends LayerOptions {
+export interface AdditiveAttentionOptions extends RandomOptions {
   /** Whether scores have a learned factor. Default true; for {@link attention} false. */
   useScale?: boolean;
   /** Share of the attention weights that is dropped while fitting. Default 0. */

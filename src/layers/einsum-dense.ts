@@ -103,6 +103,11 @@ export class EinsumDense extends Layer {
     super(options);
     this.options = options;
     const { outputShape, biasAxes = '' } = options;
+    if (typeof biasAxes !== 'string')
+      throw new NablaError(
+        this.name,
+        `bad biasAxes, got ${describe(biasAxes)}, expected letters such as 'bc'`,
+      );
     this.terms = parse(this.name, options.equation);
     const { output, ellipsis } = this.terms;
     this.wanted = typeof outputShape === 'number' ? [outputShape] : outputShape;

@@ -197,3 +197,21 @@ export function bucketOf(text: string, buckets: number, salt?: readonly [number,
       : sipHash64(text, [BigInt.asUintN(64, BigInt(salt[0])), BigInt.asUintN(64, BigInt(salt[1]))]);
   return Number(hash % BigInt(buckets));
 }
+
+/** The fingerprint of two (as TensorFlow's FingerprintCat64, after MurmurHash2). */
+function joined(a: bigint, b: bigint): bigint {
+  const factor = 0xc6a4a7935bd1e995n;
+  const first = a ^ factor ^ times(shiftMix(times(b, factor)), factor);
+  return shiftMix(times(shiftMix(times(first, factor)), factor));
+}
+
+/** Which of `buckets` values that go together fall in: texts by FarmHash, whole numbers as they are. */
+export function crossedBucketOf(values: readonly (string | number)[], buckets: number): number {
+  // TensorFlow's own key.
+  const key = 0xdecafcaffen;
+  const hash = values.reduce<bigint>((fingerprint, value) => {
+    const own = typeof value === 'string' ? farmHash64(value) : BigInt.asUintN(64, BigInt(value));
+    return joined(fingerprint, own);
+  }, key);
+  return Number(hash % BigInt(buckets));
+}

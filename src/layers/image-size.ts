@@ -1,6 +1,7 @@
 // Resizing and CenterCrop: images in one size, stretched, cropped or padded.
 import { describe, NablaError, unknownName } from '../errors.ts';
-import { cast } from '../ops/compare.ts';
+import { cast, toFloats } from '../ops/compare.ts';
+import { resample, weightings } from '../ops/resample.ts';
 import { resizeBilinear, resizeNearestNeighbor } from '../ops/resize.ts';
 import { pad, slice } from '../ops/shape.ts';
 import { clip, round } from '../ops/unary.ts';
@@ -58,6 +59,32 @@ function padToRatio(x: Tensor, height: number, width: number, value: number): Te
   );
 }
 
+/** How pixels between those of an image are found. */
+export type Interpolation = 'nearest' | keyof typeof weightings;
+
+/** @internal */
+export const interpolations: readonly Interpolation[] = [
+  'nearest',
+  'bilinear',
+  'bicubic',
+  'lanczos3',
+  'lanczos5',
+];
+
+/** @internal Images in another size; all but the nearest pixel give float32. */
+export function interpolate(
+  x: Tensor,
+  height: number,
+  width: number,
+  interpolation: Interpolation,
+  antialias = false,
+): Tensor {
+  if (interpolation === 'nearest') return resizeNearestNeighbor(x, [height, width], false, true);
+  if (interpolation === 'bilinear' && !antialias) return bilinear(x, height, width);
+  if (height === x.shape[1] && width === x.shape[2]) return x;
+  return resample(toFloats(x), [height, width], weightings[interpolation], antialias);
+}
+
 function bilinear(x: Tensor, height: number, width: number): Tensor {
   return height === x.shape[1] && width === x.shape[2] ? x : resizeBilinear(x, [height, width], false, true);
 }
@@ -70,7 +97,9 @@ export function smartResize(x: Tensor, height: number, width: number): Tensor {
 /** Options of {@link resizing}. */
 export interface ResizingOptions extends ImageSizeOptions {
   /** Default `'bilinear'`. */
-  interpolation?: 'bilinear' | 'nearest';
+  interpolation?: Interpolation;
+  /** Whether images that are made smaller are blurred first, so that no pixel is passed over. Default false. */
+  antialias?: boolean;
   /** Whether the image is cropped around its center first, so that it is not distorted. Default false. */
   cropToAspectRatio?: boolean;
   /** Whether the image is padded first, so that it is not distorted. Default false. */
@@ -89,9 +118,8 @@ export class Resizing extends Layer {
     this.options = options;
     checkSize(this.name, options);
     const { interpolation = 'bilinear', cropToAspectRatio, padToAspectRatio, fillValue = 0 } = options;
-    if (interpolation !== 'bilinear' && interpolation !== 'nearest') {
-      throw unknownName(this.name, 'interpolation', interpolation, ['bilinear', 'nearest']);
-    }
+    if (!interpolations.includes(interpolation))
+      throw unknownName(this.name, 'interpolation', interpolation, interpolations);
     if (cropToAspectRatio && padToAspectRatio) {
       throw new NablaError(
         this.name,
@@ -109,20 +137,19 @@ export class Resizing extends Layer {
   }
 
   protected override call(x: Tensor): Tensor {
-    const { height, width, interpolation, cropToAspectRatio, padToAspectRatio, fillValue = 0 } = this.options;
+    const { height, width, interpolation = 'bilinear', antialias } = this.options;
+    const { cropToAspectRatio, padToAspectRatio, fillValue = 0 } = this.options;
     const cropped = cropToAspectRatio ? cropToRatio(x, height, width) : x;
     const framed = padToAspectRatio ? padToRatio(cropped, height, width, fillValue) : cropped;
-    if (interpolation === 'nearest') return resizeNearestNeighbor(framed, [height, width], false, true);
-    const resized = bilinear(framed, height, width);
-    if (x.dtype === 'float32' || resized.dtype !== 'float32') return resized;
+    const resized = interpolate(framed, height, width, interpolation, antialias);
+    if (interpolation === 'nearest' || x.dtype === 'float32' || resized.dtype !== 'float32') return resized;
     const rounded = round(resized);
     return cast(x.dtype === 'uint8' ? clip(rounded, 0, 255) : rounded, x.dtype);
   }
 }
 
 /**
- * Brings images `[height, width, channels]` to one size. Pixels are squares with their centers at halves, and nothing is blurred before making
- * smaller, as in Keras. Integers stay integers, rounded.
+ * Brings images `[height, width, channels]` to one size. Pixels are squares with their centers at halves, as in Keras. Integers stay integers, rounded.
  *
  * @example layers.resizing({ height: 32, width: 32, padToAspectRatio: true, inputShape: [48, 64, 3] })
  */

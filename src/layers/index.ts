@@ -104,15 +104,22 @@ export {
 export { EinsumDense, type EinsumDenseOptions, einsumDense } from './einsum-dense.ts';
 export { Embedding, type EmbeddingOptions, embedding } from './embedding.ts';
 export {
+  type Feature,
+  HashedCrossing,
+  type HashedCrossingOptions,
+  hashedCrossing,
+} from './hashed-crossing.ts';
+export {
   CenterCrop,
   centerCrop,
   type ImageSizeOptions,
+  type Interpolation,
   Resizing,
   type ResizingOptions,
   resizing,
 } from './image-size.ts';
 export { IntegerLookup, type IntegerLookupOptions, integerLookup } from './integer-lookup.ts';
-export { type CallContext, Layer, type LayerOptions, type WeightSpec } from './layer.ts';
+export { type CallContext, Layer, type LayerOptions, type RandomOptions, type WeightSpec } from './layer.ts';
 export { Masking, type MaskingOptions, masking } from './masking.ts';
 export {
   add,
@@ -130,6 +137,17 @@ export {
   multiply,
   subtract,
 } from './merge.ts';
+export {
+  CutMix,
+  type CutMixOptions,
+  type CutMixture,
+  cutMix,
+  type LabeledImages,
+  type Mixture,
+  MixUp,
+  type MixUpOptions,
+  mixUp,
+} from './mixing.ts';
 export {
   AlphaDropout,
   alphaDropout,
@@ -161,6 +179,7 @@ export {
   UnitNormalization,
   unitNormalization,
 } from './normalization.ts';
+export { Pipeline, type PipelineOptions, pipeline } from './pipeline.ts';
 export {
   ActivityRegularization,
   type ActivityRegularizationOptions,
@@ -231,6 +250,15 @@ export {
   randomZoom,
 } from './random-affine.ts';
 export {
+  AugMix,
+  type AugMixOptions,
+  type AugmentOptions,
+  augMix,
+  RandAugment,
+  type RandAugmentOptions,
+  randAugment,
+} from './random-augment.ts';
+export {
   RandomColorDegeneration,
   RandomColorJitter,
   type RandomColorJitterOptions,
@@ -260,6 +288,7 @@ export {
   type RandomColorOptions,
   RandomContrast,
   RandomCrop,
+  type RandomCropOptions,
   RandomFlip,
   type RandomFlipOptions,
   randomBrightness,

@@ -7,6 +7,7 @@ import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { type AdaptData, type AdaptStream, afterwards } from './adapt.ts';
 import { encodedShape, encodeTokens } from './categories.ts';
+import { checkFlags } from './flags.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 import { eachRow } from './texts.ts';
 import { Vocabulary, type VocabularyOptions } from './vocabulary.ts';
@@ -26,6 +27,7 @@ export class IntegerLookup extends Layer {
   constructor(options: IntegerLookupOptions = {}) {
     const own = { ...options };
     super(own);
+    checkFlags(this.name, options, ['invert']);
     this.inverted = options.invert ?? false;
     this.vocabulary = new Vocabulary(() => this.name, own, -1);
   }

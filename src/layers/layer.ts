@@ -8,18 +8,21 @@ import { describe, NablaError } from '../errors.ts';
 import { getInitializer } from '../initializers/initializers.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
 import { tensor } from '../ops/creation.ts';
+import { drawSeeded } from '../ops/random.ts';
+import { SeedGenerator } from '../ops/seed-generator.ts';
 import { addPenalty, getRegularizer, type Regularizer } from '../regularizers.ts';
 import { givenWeight } from '../saving/building.ts';
 import { type Shape, showShape } from '../shape.ts';
 import { scope, Tensor } from '../tensor.ts';
 import { computeIn, named, untraced } from '../trace.ts';
 import { Variable } from '../variable.ts';
+import { checkFlags } from './flags.ts';
 import { inDType, withMask } from './inputs.ts';
-import type { CallContext, LayerOptions, WeightSpec } from './options.ts';
+import type { CallContext, LayerOptions, RandomOptions, WeightSpec } from './options.ts';
 import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 import { shapeOfCall } from './trace-outputs.ts';
 
-export type { CallContext, LayerOptions, WeightSpec } from './options.ts';
+export type { CallContext, LayerOptions, RandomOptions, WeightSpec } from './options.ts';
 
 const isTensor = (value: unknown) => value instanceof Tensor;
 const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
@@ -56,6 +59,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   // Shapes of outputs by those of inputs, where the class does not say them.
   readonly #learnt = new Map<string, number[]>();
   #policy: DTypePolicy;
+  readonly #seeded: SeedGenerator | undefined;
   private givenName: string | undefined;
   private namedByModel = false;
   private readonly ownWeights: Variable<'float32'>[] = [];
@@ -67,21 +71,30 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
     const { name } = this.constructor;
     if (!('kind' in this)) (this as { kind: string }).kind = name.charAt(0).toLowerCase() + name.slice(1);
     const { inputShape } = options;
+    // Classes that extend this one have their kind only after it.
+    const { name: className } = new.target;
+    const kind = className.charAt(0).toLowerCase() + className.slice(1);
+    const { name: where = kind } = options;
+    if (typeof where !== 'string' || where === '')
+      throw new NablaError(kind, `bad name, got ${describe(where)}, expected a text that is not empty`);
     const good = Array.isArray(inputShape) && inputShape.every((dim) => Number.isInteger(dim) && dim >= 1);
     if (inputShape !== undefined && !good) {
       throw new NablaError(
-        options.name ?? 'layer',
+        where,
         `bad inputShape, got ${describe(inputShape)}, expected the dimensions of one sample, integers >= 1, without the batch`,
       );
     }
+    checkFlags(where, options);
     this.#madeFrom = options;
-    this.#policy = resolvePolicy(options.name ?? 'layer', options.dtype);
+    this.#policy = resolvePolicy(where, options.dtype);
+    const { seed }: RandomOptions = options;
+    if (seed !== undefined) this.#seeded = new SeedGenerator(where, seed);
     this.givenName = options.name;
     this.givenShape = inputShape;
     this.isTrainable = options.trainable ?? true;
     const { activityRegularizer } = options;
     if (activityRegularizer !== undefined)
-      this.activityRegularizer = getRegularizer(this.givenName ?? 'layer', activityRegularizer);
+      this.activityRegularizer = getRegularizer(where, activityRegularizer);
   }
 
   /** The layer's name: given, or by its kind and its place in the model. */
@@ -274,7 +287,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   private callMasked(given: readonly Tensor[], { training = false }: Partial<CallContext>): O {
     const inputs = this.converts ? given.map((x) => inDType(x, this.computeDtype)) : given;
     const compute = this.converts && isHalf(this.computeDtype) ? this.computeDtype : undefined;
-    const made = computeIn(compute, () => this.callAll(inputs, { training }));
+    const made = this.withSeed(() => computeIn(compute, () => this.callAll(inputs, { training })));
     const output = compute === undefined ? made : this.converted(made);
     const outputs = partsOf<Tensor>(output, isTensor);
     // No gradient passes through a mask.
@@ -287,6 +300,17 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
       for (const each of outputs) addPenalty(this.name, this.activityRegularizer, each);
     for (const each of outputs) observers.at(-1)?.(this as unknown as Layer, each);
     return output;
+  }
+
+  /** @internal Runs `body`; what it draws follows from the layer's seed, where it has one. */
+  withSeed<T>(body: () => T): T {
+    return this.#seeded === undefined ? body() : drawSeeded(this.#seeded, body);
+  }
+
+  /** @internal The generators of the layer and its parts that have seeds of their own. */
+  get seedGenerators(): readonly SeedGenerator[] {
+    const parts = this.parts.flatMap((part) => part.seedGenerators);
+    return this.#seeded === undefined ? parts : [this.#seeded, ...parts];
   }
 
   /** What was made in float32 on the way, in the dtype that the layer gives. */

@@ -9,6 +9,7 @@ import { moveAxis } from '../ops/rearrange.ts';
 import { concat, expandDims, reshape } from '../ops/shape.ts';
 import { broadcastShapes, normalizeAxis, type Shape, showShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { checkFlags } from './flags.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 
 /** A layer that joins several inputs into one output. Apply it to an array: `layers.add().apply([a, b])`. */
@@ -212,6 +213,7 @@ export class Dot extends MergeLayer {
   constructor(options: DotOptions = {}) {
     super(options);
     const { axes = -1, normalize = false } = options;
+    checkFlags(this.name, options, ['normalize']);
     this.axes = typeof axes === 'number' ? [axes, axes] : axes;
     this.normalize = normalize;
     const good = Array.isArray(this.axes) && this.axes.length === 2;

@@ -8,7 +8,7 @@ import { randomBernoulli, randomNormal } from '../ops/random.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { DropoutOptions } from './core.ts';
-import { type CallContext, Layer, type LayerOptions } from './layer.ts';
+import { type CallContext, Layer, type RandomOptions } from './layer.ts';
 
 function checkRate(name: string, rate: unknown): void {
   if (typeof rate === 'number' && rate >= 0 && rate < 1) return;
@@ -91,7 +91,7 @@ export function spatialDropout3d(options: DropoutOptions): SpatialDropout {
 }
 
 /** Options of {@link gaussianNoise}. */
-export interface GaussianNoiseOptions extends LayerOptions {
+export interface GaussianNoiseOptions extends RandomOptions {
   /** Standard deviation of the noise. */
   stddev: number;
 }

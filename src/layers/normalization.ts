@@ -19,6 +19,7 @@ import type { RegularizerLike } from '../regularizers.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
+import { checkFlags } from './flags.ts';
 import { type CallContext, Layer, type LayerOptions } from './layer.ts';
 
 /** Options of layers that scale and shift what they have normalised. */
@@ -79,6 +80,7 @@ abstract class Affine extends Layer {
     this.affine = options;
     this.epsilon = options.epsilon ?? 1e-3;
     checkEpsilon(this.name, this.epsilon);
+    checkFlags(this.name, options, ['center', 'scale']);
   }
 
   /** Makes gamma and beta, where the layer has them. */
@@ -112,6 +114,11 @@ export class LayerNormalization extends Affine {
     super(options);
     const { axis = -1 } = options;
     this.axis = typeof axis === 'number' ? [axis] : axis;
+    if (!Array.isArray(this.axis))
+      throw new NablaError(
+        this.name,
+        `bad axis, got ${describe(axis)}, expected a number or an array of them`,
+      );
   }
 
   /** How many of the last dimensions are normalised together. */

@@ -23,6 +23,15 @@ export interface LayerOptions {
   dtype?: DTypePolicyLike;
 }
 
+/** Options of layers that draw random numbers. */
+export interface RandomOptions extends LayerOptions {
+  /**
+   * What its random numbers follow from, an integer in [0, 2 ** 53): the same seed gives the same numbers, one call after the other, whatever else is
+   * drawn and whatever {@link setSeed} set. Default: they follow from {@link setSeed}.
+   */
+  seed?: number;
+}
+
 /** How a layer is called. */
 export interface CallContext {
   /** True while fitting: dropout drops, normalisation uses the batch. */

@@ -129,6 +129,12 @@ export class Lambda extends Layer {
     super(options);
     this.body = options.function;
     this.outputShape = options.outputShape;
+    if (this.outputShape !== undefined && !Array.isArray(this.outputShape)) {
+      throw new NablaError(
+        this.name,
+        `bad outputShape, got ${describe(this.outputShape)}, expected the dimensions of one sample`,
+      );
+    }
     if (typeof this.body !== 'function') {
       throw new NablaError(
         this.name,

@@ -10,6 +10,7 @@ import { broadcastShapes, normalizeAxis, type Shape, sameShape, showShape, sizeO
 import { scope, type Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { type AdaptData, type AdaptStream, afterwards, eachBatch } from './adapt.ts';
+import { checkFlags } from './flags.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 
 /** Options of {@link rescaling}. */
@@ -97,6 +98,7 @@ export class Normalization extends Layer {
     super(options);
     this.options = options;
     const { axis = -1, mean, variance } = options;
+    checkFlags(this.name, options, ['invert']);
     this.axis = axis === null ? [] : typeof axis === 'number' ? [axis] : axis;
     if (!Array.isArray(this.axis) || !this.axis.every((a) => Number.isInteger(a) && a !== 0)) {
       throw new NablaError(

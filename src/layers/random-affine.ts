@@ -6,11 +6,11 @@ import { cast } from '../ops/compare.ts';
 import { randomBernoulli, randomUniform } from '../ops/random.ts';
 import { cos, neg, sin } from '../ops/unary.ts';
 import type { Tensor } from '../tensor.ts';
-import type { LayerOptions } from './layer.ts';
+import type { RandomOptions } from './layer.ts';
 import { type Factor, factorRange, RandomImages } from './random-images.ts';
 
 /** Options of all layers that move images. */
-export interface RandomMoveOptions extends LayerOptions {
+export interface RandomMoveOptions extends RandomOptions {
   /** What lies around the image. Default `'reflect'`. */
   fillMode?: AffineOptions['fillMode'];
   /** Between pixels: `'bilinear'` (default) or the `'nearest'` pixel. */
@@ -32,6 +32,9 @@ abstract class RandomMove extends RandomImages {
   /** Called once the layer has its name. */
   protected checkMove(): void {
     checkAffine(this.name, this.move);
+    const { fillValue } = this.move;
+    if (typeof fillValue !== 'number')
+      throw new NablaError(this.name, `bad fillValue, got ${describe(fillValue)}, expected a number`);
   }
 
   protected override disturb(x: Tensor): Tensor {

@@ -9,12 +9,12 @@ import { concat, slice } from '../ops/shape.ts';
 import { abs, clip } from '../ops/unary.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { LayerOptions } from './layer.ts';
+import type { RandomOptions } from './layer.ts';
 import { checkedRange, shareRange } from './random-erasing.ts';
 import { type Factor, RandomBrightness, RandomContrast, RandomImages } from './random-images.ts';
 
 /** Options of {@link randomHue}, {@link randomSaturation} and {@link randomColorDegeneration}. */
-export interface RandomTintOptions extends LayerOptions {
+export interface RandomTintOptions extends RandomOptions {
   /** How much, in [0, 1]: see the layer. One number is the most, and 0 the least. */
   factor: Factor;
   /** The least and the largest number of an image. Default [0, 255]. */
@@ -166,7 +166,7 @@ export function randomColorDegeneration(options: RandomTintOptions): RandomColor
 }
 
 /** Options of {@link randomColorJitter}. Changes whose factor is not given do not happen. */
-export interface RandomColorJitterOptions extends LayerOptions {
+export interface RandomColorJitterOptions extends RandomOptions {
   /** The least and the largest number of an image. Default [0, 255]. */
   valueRange?: readonly [number, number];
   /** As the factor of {@link randomBrightness}. */

@@ -9,7 +9,7 @@ import { reshape } from '../ops/shape.ts';
 import { sqrt } from '../ops/unary.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import type { LayerOptions } from './layer.ts';
+import type { RandomOptions } from './layer.ts';
 import { type Factor, RandomImages } from './random-images.ts';
 
 /** @internal The least and the most of a share in [0, 1]; one number is the most, and 0 the least. */
@@ -44,7 +44,7 @@ const chosen = (batch: number, probability: readonly [number, number]): Tensor =
   less(each(batch), each(batch, probability));
 
 /** Options of {@link randomErasing}. */
-export interface RandomErasingOptions extends LayerOptions {
+export interface RandomErasingOptions extends RandomOptions {
   /** Probability that an image is changed, drawn for each between 0 and this, or between two numbers. Default 1. */
   factor?: Factor;
   /** Share of height and width that is erased, squared: drawn between two numbers in [0, 1]. Default [0.02, 0.33]. */
@@ -122,7 +122,7 @@ export function randomErasing(options: RandomErasingOptions = {}): RandomErasing
 }
 
 /** Options of {@link randomGrayscale}. */
-export interface RandomGrayscaleOptions extends LayerOptions {
+export interface RandomGrayscaleOptions extends RandomOptions {
   /** Probability that an image loses its colors, in [0, 1]. Default 0.5. */
   factor?: number;
 }
@@ -170,7 +170,7 @@ export function randomGrayscale(options: RandomGrayscaleOptions = {}): RandomGra
 }
 
 /** Options of {@link randomInvert}. */
-export interface RandomInvertOptions extends LayerOptions {
+export interface RandomInvertOptions extends RandomOptions {
   /** Probability that an image is inverted, drawn for each between 0 and this, or between two numbers. Default 1. */
   factor?: Factor;
   /** The least and the largest number of an image. Default [0, 255]. */

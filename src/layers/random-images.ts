@@ -11,7 +11,7 @@ import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSample } from './conv.ts';
 import { checkSize, type ImageSizeOptions, smartResize } from './image-size.ts';
-import { type CallContext, Layer, type LayerOptions } from './layer.ts';
+import { type CallContext, Layer, type RandomOptions } from './layer.ts';
 
 /** The base of layers that change images `[height, width, channels]` while fitting and pass them on, as float32, otherwise. */
 export abstract class RandomImages extends Layer {
@@ -62,7 +62,7 @@ function each(x: Tensor, [low, high]: readonly [number, number]): Tensor {
 export type FlipMode = 'horizontal' | 'vertical' | 'horizontalAndVertical';
 
 /** Options of {@link randomFlip}. */
-export interface RandomFlipOptions extends LayerOptions {
+export interface RandomFlipOptions extends RandomOptions {
   /** `'horizontal'`: left and right; `'vertical'`: top and bottom. Default `'horizontalAndVertical'`: each by itself. */
   mode?: FlipMode;
 }
@@ -97,13 +97,16 @@ export function randomFlip(options: RandomFlipOptions = {}): RandomFlip {
   return new RandomFlip(options);
 }
 
+/** Options of {@link randomCrop}. */
+export interface RandomCropOptions extends ImageSizeOptions, RandomOptions {}
+
 /** A window of images, at another place in every step. */
 export class RandomCrop extends RandomImages {
   readonly kind = 'randomCrop';
   private readonly height: number;
   private readonly width: number;
 
-  constructor(options: ImageSizeOptions) {
+  constructor(options: RandomCropOptions) {
     super(options);
     checkSize(this.name, options);
     this.height = options.height;
@@ -137,12 +140,12 @@ export class RandomCrop extends RandomImages {
  *
  * @example layers.randomCrop({ height: 24, width: 24, inputShape: [28, 28, 1] })
  */
-export function randomCrop(options: ImageSizeOptions): RandomCrop {
+export function randomCrop(options: RandomCropOptions): RandomCrop {
   return new RandomCrop(options);
 }
 
 /** Options of {@link randomContrast} and {@link randomBrightness}. */
-export interface RandomColorOptions extends LayerOptions {
+export interface RandomColorOptions extends RandomOptions {
   /** How much: see the layer. */
   factor: Factor;
   /** The least and the largest number of an image, which the result keeps to. Default [0, 255]. */
@@ -184,7 +187,8 @@ export class RandomContrast extends RandomColor {
     super(options);
     this.checkRange();
     const { factor } = options;
-    const [lower, upper] = typeof factor === 'number' ? [factor, factor] : (factor ?? []);
+    const pair = typeof factor === 'number' ? [factor, factor] : factor;
+    const [lower, upper] = Array.isArray(pair) ? (pair as number[]) : [];
     for (const share of [lower, upper]) {
       if (typeof share === 'number' && share >= 0 && share <= 1) continue;
       throw new NablaError(

@@ -13,7 +13,7 @@ import { clip, exp, floor, round, square } from '../ops/unary.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSample } from './conv.ts';
-import { Layer, type LayerOptions } from './layer.ts';
+import { Layer, type LayerOptions, type RandomOptions } from './layer.ts';
 import { checkedRange, shareRange } from './random-erasing.ts';
 import { type Factor, RandomImages } from './random-images.ts';
 
@@ -50,7 +50,7 @@ abstract class RandomTone extends RandomImages {
 }
 
 /** Options of {@link randomSharpness}. */
-export interface RandomSharpnessOptions extends ToneOptions {
+export interface RandomSharpnessOptions extends ToneOptions, RandomOptions {
   /** Share in [0, 1], drawn for each image between 0 and this, or between two numbers: 0 blurs, 0.5 leaves the image, 1 sharpens. */
   factor: Factor;
 }
@@ -86,7 +86,7 @@ export function randomSharpness(options: RandomSharpnessOptions): RandomSharpnes
 }
 
 /** Options of {@link randomGaussianBlur}. */
-export interface RandomGaussianBlurOptions extends ToneOptions {
+export interface RandomGaussianBlurOptions extends ToneOptions, RandomOptions {
   /** Probability that an image is changed, drawn for each between 0 and this, or between two numbers. Default 1. */
   factor?: Factor;
   /** Columns and rows of the window, in this order as in Keras, odd. Default 3. */
@@ -143,7 +143,7 @@ export function randomGaussianBlur(options: RandomGaussianBlurOptions = {}): Ran
 }
 
 /** Options of {@link randomPosterization}. */
-export interface RandomPosterizationOptions extends ToneOptions {
+export interface RandomPosterizationOptions extends ToneOptions, RandomOptions {
   /** Bits that are kept of eight, or the least and the most of them. */
   factor: number | readonly [number, number];
 }
@@ -186,7 +186,7 @@ export function randomPosterization(options: RandomPosterizationOptions): Random
 }
 
 /** Options of {@link solarization}. */
-export interface SolarizationOptions extends ToneOptions {
+export interface SolarizationOptions extends ToneOptions, RandomOptions {
   /** Share of the range that is added first, drawn between 0 and this, or between two numbers in [0, 1]. Default 0. */
   additionFactor?: Factor;
   /** Share of the range from which on numbers are inverted, drawn as well. Default 0: all. */

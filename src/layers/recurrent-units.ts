@@ -10,11 +10,11 @@ import type { RegularizerLike } from '../regularizers.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
-import type { LayerOptions, WeightSpec } from './layer.ts';
+import type { RandomOptions, WeightSpec } from './layer.ts';
 import type { StepMath } from './recurrent-steps.ts';
 
 /** Options of simple recurrent units, and of all others. */
-export interface UnitOptions extends LayerOptions {
+export interface UnitOptions extends RandomOptions {
   /** Numbers in the state. */
   units: number;
   /** Default `'tanh'`. Others than the defaults are computed step by step, which is slower. Simple units are as fast with `'relu'`. */
@@ -85,7 +85,7 @@ export interface GateWeights {
 }
 
 const isNamed = (like: ActivationLike | undefined, name: string) =>
-  like === undefined || activationName(like).toLowerCase() === name;
+  like === undefined || String(activationName(like)).toLowerCase() === name;
 
 /** Throws where options that all units have are wrong. */
 export function checkUnits(where: string, options: UnitOptions): void {

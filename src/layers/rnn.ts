@@ -49,7 +49,7 @@ export class RNN<R extends Nested<Tensor> = Tensor> extends Recurrent<RNNOptions
   }
 
   protected override run(run: SequenceRun): SequenceResult {
-    return this.cell.sequence(run);
+    return this.cell.withSeed(() => this.cell.sequence(run));
   }
 }
 

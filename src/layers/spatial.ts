@@ -1,11 +1,11 @@
 // ZeroPadding, Cropping, UpSampling in one to three dimensions: sequences, images and volumes made larger or smaller without weights.
-import { describe, NablaError } from '../errors.ts';
-import { resizeBilinear } from '../ops/resize.ts';
+import { describe, NablaError, unknownName } from '../errors.ts';
 import { broadcastTo, pad, reshape, slice } from '../ops/shape.ts';
 import { type PerDimension, perDimension } from '../ops/window.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkSample } from './conv.ts';
+import { type Interpolation, interpolate, interpolations } from './image-size.ts';
 import { Layer, type LayerOptions } from './layer.ts';
 
 /**
@@ -166,8 +166,8 @@ export interface UpSamplingOptions extends LayerOptions {
 
 /** Options of {@link upSampling2d}. */
 export interface UpSampling2DOptions extends UpSamplingOptions {
-  /** `'nearest'` (default) repeats pixels, `'bilinear'` draws lines between their centers. */
-  interpolation?: 'nearest' | 'bilinear';
+  /** `'nearest'` (default) repeats pixels, `'bilinear'` draws lines between their centers, the others curves. */
+  interpolation?: Interpolation;
 }
 
 /** Sequences, images or volumes enlarged by whole numbers. */
@@ -175,7 +175,7 @@ export class UpSampling extends Layer {
   readonly kind: string;
   private readonly rank: number;
   private readonly factors: readonly number[];
-  private readonly interpolation: 'nearest' | 'bilinear';
+  private readonly interpolation: Interpolation;
 
   constructor(rank: number, options: UpSampling2DOptions) {
     super(options);
@@ -183,13 +183,9 @@ export class UpSampling extends Layer {
     this.rank = rank;
     this.factors = perDimension(this.name, 'size', options.size ?? 2, rank);
     this.interpolation = options.interpolation ?? 'nearest';
-    const known = rank === 2 ? ['nearest', 'bilinear'] : ['nearest'];
-    if (!known.includes(this.interpolation)) {
-      throw new NablaError(
-        this.name,
-        `bad interpolation, got ${describe(this.interpolation)}, expected ${known.map((k) => `'${k}'`).join(' or ')}`,
-      );
-    }
+    const known = rank === 2 ? interpolations : ['nearest'];
+    if (!known.includes(this.interpolation))
+      throw unknownName(options.name ?? this.kind, 'interpolation', this.interpolation, known);
   }
 
   override computeOutputShape(sample: Shape): number[] {
@@ -200,7 +196,7 @@ export class UpSampling extends Layer {
   protected override call(x: Tensor): Tensor {
     const [batch, ...sample] = x.shape as [number, ...number[]];
     const large = this.computeOutputShape(sample);
-    if (this.interpolation === 'bilinear') return resizeBilinear(x, [large[0]!, large[1]!], false, true);
+    if (this.interpolation !== 'nearest') return interpolate(x, large[0]!, large[1]!, this.interpolation);
     // Every dimension is followed by one of size 1, which is stretched.
     const [first, ...others] = sample.slice(0, -1);
     const lead = batch * first!;
@@ -225,7 +221,7 @@ export function upSampling1d(options: UpSamplingOptions = {}): UpSampling {
 }
 
 /**
- * Enlarges images `[height, width, channels]`, by repeating pixels or bilinearly.
+ * Enlarges images `[height, width, channels]`, by repeating pixels or by what lies between them.
  *
  * @example layers.upSampling2d({ size: 2, interpolation: 'bilinear', inputShape: [14, 14, 8] })
  */

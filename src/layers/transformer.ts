@@ -1,19 +1,19 @@
 // TransformerBlock: attention and a small network at every position, each with normalisation and a shortcut.
 import type { ActivationLike } from '../activations.ts';
-import { describe, NablaError } from '../errors.ts';
+import { describe, NablaError, unknownName } from '../errors.ts';
 import type { InitializerLike } from '../initializers/initializers.ts';
 import { add } from '../ops/arithmetic.ts';
 import { toFloats } from '../ops/compare.ts';
 import { dropout as dropoutOp } from '../ops/nn.ts';
 import { type Shape, showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { type MultiHeadAttention, multiHeadAttention } from './attention.ts';
+import { checkRotary, type MultiHeadAttention, multiHeadAttention } from './attention.ts';
 import { type Dense, dense } from './dense.ts';
-import { type CallContext, Layer, type LayerOptions } from './layer.ts';
+import { type CallContext, Layer, type RandomOptions } from './layer.ts';
 import { layerNormalization, rmsNormalization } from './normalization.ts';
 
 /** Options of {@link transformerBlock}. */
-export interface TransformerBlockOptions extends LayerOptions {
+export interface TransformerBlockOptions extends RandomOptions {
   /** Number of heads; a divisor of the width unless `keyDim` is given. */
   numHeads: number;
   /** Width of each head. Default the width divided by `numHeads`. */
@@ -58,7 +58,10 @@ export class TransformerBlock extends Layer {
   constructor(options: TransformerBlockOptions) {
     super(options);
     this.options = options;
-    const { numHeads, dropout = 0 } = options;
+    const { numHeads, dropout = 0, normalization = 'layer' } = options;
+    if (normalization !== 'layer' && normalization !== 'rms')
+      throw unknownName(this.name, 'normalization', normalization, ['layer', 'rms']);
+    checkRotary(this.name, options.rotary);
     if (!Number.isInteger(numHeads) || numHeads < 1) {
       throw new NablaError(this.name, `bad numHeads, got ${describe(numHeads)}, expected an integer >= 1`);
     }

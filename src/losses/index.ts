@@ -1,5 +1,11 @@
 // The public names of the losses.
 export {
+  type CircleOptions,
+  categoricalGeneralizedCrossEntropy,
+  circle,
+  type GeneralizedCrossEntropyOptions,
+} from './circle.ts';
+export {
   binaryCrossentropy,
   categoricalCrossentropy,
   sparseCategoricalCrossentropy,

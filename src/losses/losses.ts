@@ -1,6 +1,7 @@
 // Losses by name.
 import { NablaError } from '../errors.ts';
 import { resolveName, type Spelled } from '../names.ts';
+import { categoricalGeneralizedCrossEntropy, circle } from './circle.ts';
 import {
   binaryCrossentropy,
   categoricalCrossentropy,
@@ -50,6 +51,8 @@ const factories = {
   ctc,
   tripletMargin,
   tripletSemiHard,
+  circle,
+  categoricalGeneralizedCrossEntropy,
 } satisfies Record<string, () => Loss>;
 
 /**

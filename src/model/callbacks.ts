@@ -45,6 +45,10 @@ export interface Callback {
   onEpochBegin?(epoch: number, control: FitControl): void | Promise<void>;
   /** Called for every step in order, some time after it ran: about ten times a second for all steps since. */
   onBatchEnd?(step: number, logs: Logs, control: FitControl): void | Promise<void>;
+  /** Before validation. */
+  onTestBegin?(control: FitControl): void | Promise<void>;
+  /** After validation, with its losses and metrics, whose names do not say `val_`. */
+  onTestEnd?(logs: Logs, control: FitControl): void | Promise<void>;
   /** After each epoch and its validation, with its losses and metrics. */
   onEpochEnd?(epoch: number, logs: Logs, control: FitControl): void | Promise<void>;
   /** At the end, with the logs of the last epoch. */

@@ -385,10 +385,12 @@ async function runEpoch(
   const logs = mean.logs();
   const { validation } = session;
   if (validation) {
+    for (const callback of callbacks) await callback.onTestBegin?.(control);
     const values =
       'order' in validation
         ? await trainer.evaluateOver(validation.data, validation.order)
         : await evaluateFeed(trainer, validation, epoch, options.validationSteps);
+    for (const callback of callbacks) await callback.onTestEnd?.(values, control);
     for (const [name, value] of Object.entries(values)) logs[`val_${name}`] = value;
   }
   reporter.endEpoch(epoch, epochs, logs, completed, (performance.now() - began) / 1000);

@@ -1,6 +1,7 @@
 // A model's own random numbers, so that models which train at the same time take none from each other.
 import { type Engine, Storage } from '../engine.ts';
 import { deriveSeed, timesSeeded } from '../ops/random.ts';
+import type { SeedGenerator } from '../ops/seed-generator.ts';
 import { Philox, type PhiloxState } from '../random.ts';
 import { Tensor } from '../tensor.ts';
 
@@ -10,6 +11,8 @@ export interface RandomState {
   readonly shuffle: PhiloxState;
   /** State of the generator that dropout draws from. */
   readonly random: readonly number[];
+  /** How far the generators of layers with seeds of their own are, in the order of the layers; missing where there are none. */
+  readonly seeded?: readonly number[];
 }
 
 /** The generators of a model: one in JavaScript for the order of samples, one in backend memory for the programs that train it. */
@@ -22,17 +25,20 @@ export class ModelRandom {
   private seeded = -1;
   // What the generator in backend memory begins with, once programs run.
   private first: (() => Int32Array) | undefined;
+  private readonly seeds: () => readonly SeedGenerator[];
 
-  /** `former`: those that it takes the place of, to go on with. */
-  constructor(engine: Engine, former?: ModelRandom) {
+  /** `seeds`: those of the model's layers; `former`: the generators that it takes the place of, to go on with. */
+  constructor(engine: Engine, seeds: () => readonly SeedGenerator[], former?: ModelRandom) {
     this.engine = engine;
+    this.seeds = seeds;
     this.storage = new Storage(engine, 16, 'random');
     this.state = new Tensor([4], 'int32', { kind: 'memory', storage: this.storage, byteOffset: 0 }).keep();
     if (former === undefined || former.engine.closed) {
       this.follow();
     } else {
       this.seeded = former.seeded;
-      this.restore(former.capture());
+      former.begin();
+      this.restore({ shuffle: former.shuffle.state, random: [...former.state.dataSync()] });
     }
   }
 
@@ -60,12 +66,15 @@ export class ModelRandom {
   /** What {@link restore} takes. */
   capture(): RandomState {
     this.begin();
-    return { shuffle: this.shuffler.state, random: [...this.state.dataSync()] };
+    const seeded = this.seeds().map(({ step }) => step);
+    const common = { shuffle: this.shuffler.state, random: [...this.state.dataSync()] };
+    return seeded.length === 0 ? common : { ...common, seeded };
   }
 
   /** Goes on exactly where a state was captured. */
-  restore({ shuffle, random }: RandomState): void {
+  restore({ shuffle, random, seeded = [] }: RandomState): void {
     this.first = undefined;
+    for (const [i, generator] of this.seeds().entries()) generator.step = seeded[i] ?? generator.step;
     this.shuffler = Philox.restore(shuffle);
     this.engine.backend.write(this.storage.handle, 0, Int32Array.from(random));
   }

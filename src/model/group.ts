@@ -66,6 +66,7 @@ export class ParameterGroup {
   private readonly gradientRanges: Storage[] = [];
   private readonly rateTables: Storage[] = [];
   private rate = Number.NaN;
+  private swapped = false;
 
   /** `counter`: where steps are counted, if not in memory of its own. `scaling`: that of a loss-scale optimizer. */
   constructor(
@@ -186,6 +187,8 @@ export class ParameterGroup {
       const copies = this.placesOf(segment).map(({ storage, offset, size }) =>
         this.read(storage, offset, size),
       );
+      // Training that is taken up from averages goes on with them.
+      if (this.swapped) copies[copies.length - 1] = segment.variable.dataSync().slice();
       states.set(segment.variable, copies);
     }
     const lossScale = this.scaling?.read();
@@ -220,12 +223,28 @@ export class ParameterGroup {
 
   /** Puts the average of the weights in their place, where the optimizer keeps one and a step has been taken. */
   useAverage(): void {
+    // Both are then the average, which lies in the one or in the other.
+    if (this.swapped) this.swapAverage();
     const { average } = this;
     if (average === undefined || this.step === 0) return;
     for (const { variable, offset } of this.segments) {
       const { storage, byteOffset } = variable.memory('average');
       this.engine.backend.write(storage.handle, byteOffset, this.read(average, offset, variable.size));
     }
+  }
+
+  /** Weights and their average change places, where the optimizer keeps one and a step has been taken. */
+  swapAverage(): void {
+    const { average } = this;
+    if (average === undefined || this.step === 0) return;
+    const { backend } = this.engine;
+    for (const { variable, offset } of this.segments) {
+      const { storage, byteOffset } = variable.memory('average');
+      const averaged = this.read(average, offset, variable.size);
+      backend.write(average.handle, offset * 4, variable.dataSync());
+      backend.write(storage.handle, byteOffset, averaged);
+    }
+    this.swapped = !this.swapped;
   }
 
   dispose(): void {

@@ -156,7 +156,7 @@ export abstract class Model<O extends Nested<Tensor> = Tensor> extends Savable<O
   get random(): ModelRandom {
     const [home, former] = [engine(), this.#random];
     if (former?.engine === home) return former;
-    this.#random = new ModelRandom(home, former);
+    this.#random = new ModelRandom(home, () => this.seedGenerators, former);
     former?.dispose();
     return this.#random;
   }

@@ -5,6 +5,7 @@ import { type CallContext, Layer } from '../layers/layer.ts';
 import type { SymbolicTensor } from '../layers/symbolic.ts';
 import { traceOutputs } from '../layers/trace-outputs.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
+import type { SeedGenerator } from '../ops/seed-generator.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { named } from '../trace.ts';
@@ -98,6 +99,12 @@ export abstract class Network<O extends Nested<Tensor> = Tensor> extends Layer<O
     const inLayers = this.layers.flatMap(({ trainableWeights }) => trainableWeights);
     const own = variablesIn(this).filter((variable) => variable.trainable);
     return [...new Set([...super.trainableWeights, ...own, ...inLayers])];
+  }
+
+  /** @internal */
+  override get seedGenerators(): readonly SeedGenerator[] {
+    const inLayers = this.layers.flatMap(({ seedGenerators }) => seedGenerators);
+    return [...new Set([...super.seedGenerators, ...inLayers])];
   }
 
   /** Whether optimizers change the weights. Setting it sets it for all layers. */

@@ -370,6 +370,11 @@ export class Trainer {
     for (const group of this.groups.values()) group.useAverage();
   }
 
+  /** Weights and their averages change places, where optimizers keep them. */
+  swapAverage(): void {
+    for (const group of this.groups.values()) group.swapAverage();
+  }
+
   private writeCounters(cursor: number, logRow: number): void {
     const { counters } = this.memory;
     this.engine.backend.write(counters.handle, counterIndex.cursor * 4, Int32Array.of(cursor, logRow));

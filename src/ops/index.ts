@@ -137,6 +137,7 @@ export {
   setSeed,
   truncatedNormal,
 } from './random.ts';
+export { randomBeta, randomGamma } from './random-gamma.ts';
 export {
   type Bound,
   diag,
@@ -170,6 +171,7 @@ export {
   sumSquares,
   variance,
 } from './reduce.ts';
+export { type LanczosOptions, type ResampleOptions, resizeBicubic, resizeLanczos } from './resample.ts';
 export { resizeBilinear, resizeNearestNeighbor } from './resize.ts';
 export { type RnnKind, type RnnOptions, type RnnResult, rnn } from './rnn.ts';
 export { bincount, gatherND, scatterND, takeAlongAxis, tensorScatterAdd } from './scatter.ts';

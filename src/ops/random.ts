@@ -6,6 +6,7 @@ import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { emit, tracing, untraced } from '../trace.ts';
 import { MapBuilder, type Register } from './map.ts';
+import type { SeedGenerator } from './seed-generator.ts';
 
 /** The generator that ops draw from: in backend memory `[keyLo, keyHi, step]`, so that programs advance it as they run. */
 interface Generator {
@@ -100,6 +101,19 @@ export function drawFrom<T>(state: Tensor<'int32'>, body: () => T): T {
   }
 }
 
+// Generators with seeds of their own that are drawn from, the innermost last; undefined: from the common one, or a program's.
+const seeded: (SeedGenerator | undefined)[] = [];
+
+/** Runs `body`; what it draws comes from a generator with a seed of its own, in programs as outside of them. */
+export function drawSeeded<T>(generator: SeedGenerator, body: () => T): T {
+  seeded.push(generator);
+  try {
+    return body();
+  } finally {
+    seeded.pop();
+  }
+}
+
 /** The state `[keyLo, keyHi, step, 0]` of the generator that is drawn from. */
 export function generatorState(): Tensor<'int32'> {
   return (tracing() && drawingFrom.at(-1)) ?? commonState(engine());
@@ -174,9 +188,11 @@ export function randomSource(_like?: Tensor): RandomSource {
 }
 
 function newSource(): RandomSource {
-  const state = generatorState();
+  const own = seeded.at(-1);
+  const state = own?.state ?? generatorState();
   const graph = tracing();
   if (graph !== undefined) {
+    if (own !== undefined) return { state, stream: nextOwnStream(graph, state) };
     advancing.add(graph);
     return { state, stream: graph.nextStream() + (drawingFrom.length > 0 ? 0 : commonStreams) };
   }
@@ -197,9 +213,21 @@ function newSource(): RandomSource {
   return { state: snapshot, stream: eagerStream };
 }
 
-/** Did the graph draw random numbers, so that the generator has to be advanced? */
-export function drewRandom(graph: object): boolean {
-  return advancing.has(graph);
+// Of each graph the states of generators with seeds of their own, and how many streams were taken of each.
+const ownStreams = new WeakMap<object, Map<Tensor<'int32'>, number>>();
+
+function nextOwnStream(graph: object, state: Tensor<'int32'>): number {
+  const streams = ownStreams.get(graph) ?? new Map<Tensor<'int32'>, number>();
+  ownStreams.set(graph, streams);
+  const stream = streams.get(state) ?? 0;
+  streams.set(state, stream + 1);
+  return stream;
+}
+
+/** The states of the generators that the graph draws from, which it has to count on. */
+export function statesDrawn(graph: object): Tensor<'int32'>[] {
+  const own = [...(ownStreams.get(graph)?.keys() ?? [])];
+  return advancing.has(graph) ? [generatorState(), ...own] : own;
 }
 
 type Draw = (builder: MapBuilder, uniform: () => Register) => void;

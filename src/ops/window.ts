@@ -54,7 +54,9 @@ export function checkOutputPadding(
   if (outputPadding === undefined) return undefined;
   const stride = perDimension(where, 'strides', strides, rank);
   const list =
-    typeof outputPadding === 'number' ? new Array<number>(rank).fill(outputPadding) : [...outputPadding];
+    typeof outputPadding === 'number'
+      ? new Array<number>(rank).fill(outputPadding)
+      : Array.from(outputPadding);
   const good = list.length === rank && list.every((n, i) => Number.isInteger(n) && n >= 0 && n < stride[i]!);
   if (good) return list;
   throw new NablaError(

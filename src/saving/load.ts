@@ -142,13 +142,14 @@ function isLossScale(json: Json | undefined): boolean {
 
 function isPosition(json: Json | undefined): boolean {
   if (!isFields(json)) return false;
-  const { epoch, step, shuffle, random, data } = json;
+  const { epoch, step, shuffle, random, seeded, data } = json;
   return (
     isCount(epoch) &&
     isCount(step) &&
     isFields(shuffle) &&
     [shuffle.seed, shuffle.stream, shuffle.position].every((value) => Number.isSafeInteger(value)) &&
     isList(random) &&
+    (seeded === undefined || (isList(seeded) && seeded.every(isCount))) &&
     (data === undefined || (isFields(data) && Object.values(data).every(isCount)))
   );
 }

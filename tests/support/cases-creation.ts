@@ -61,4 +61,10 @@ const random: readonly Case[] = shapes.flatMap((shape) => [
   }),
 ]);
 
-export const creationCases: readonly Case[] = [...filled, ...counted, ...random];
+// Whether a try is good may hang on the last bit: few numbers, none of which is so near.
+const tried: readonly Case[] = [[], [33], [2, 0, 3]].flatMap((shape) => [
+  make('randomGamma', `[${shape}]`, () => ops.randomGamma(shape, 2.5), drawn),
+  make('randomBeta', `[${shape}]`, () => ops.randomBeta(shape, 0.5, 1.5), drawn),
+]);
+
+export const creationCases: readonly Case[] = [...filled, ...counted, ...random, ...tried];

@@ -213,6 +213,17 @@ const images: readonly Case[] = (
         resize(ops.resizeNearestNeighbor),
         exact,
       ),
+      // The three ways of centers do not tell these apart: they stand for a radius and for blurring instead.
+      makeCase(
+        centers === 0 ? 'resizeBicubic' : 'resizeLanczos',
+        `[${shape}] to [${size}] ${centers}`,
+        [arg(shape)],
+        (x) =>
+          centers === 0
+            ? ops.resizeBicubic(x!, size, { antialias: batch === 1 })
+            : ops.resizeLanczos(x!, size, { radius: centers === 1 ? 3 : 5, antialias: batch === 2 }),
+        { ...summed, gradient: true },
+      ),
     ];
   }),
 );
