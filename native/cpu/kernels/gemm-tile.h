@@ -35,6 +35,8 @@ constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 constexpr int kPanelVectors = 2;
 constexpr int kPanel = kPanelVectors * kLanes;  // columns of a packed panel of b
 
+constexpr int kUnroll = 4;  // steps of depth
+
 constexpr int kLineVectors = kLanes >= 16 ? 1 : 16 / kLanes;  // vectors a cache line
 
 // Rows of a tile: as many as the registers hold with two vectors a row, two for b, and one or two for a.
@@ -72,8 +74,16 @@ struct Tile {
   int last;  // columns of the last vector, 1 .. kLanes; below kLanes only where kMasked
 };
 
-// max(x, 0) that keeps NaN, which the machines' maximum need not.
-HWY_INLINE V Relu(V x) { return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(D())), x); }
+// The greater of both, and NaN where x is. Of two numbers of which one is NaN x86 takes the second.
+HWY_INLINE V AtLeast(V floor, V x) {
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  return hn::Max(floor, x);
+#else
+  return hn::IfThenElse(hn::Lt(x, floor), floor, x);
+#endif
+}
+
+HWY_INLINE V Relu(V x) { return AtLeast(hn::Zero(D()), x); }
 
 // Lanes of a part vector: masked where that is free, else through a copy, since emulated masks touch the
 // whole vector.
@@ -97,6 +107,25 @@ HWY_INLINE void StorePart(V v, float* to, int count) {
     hn::Store(v, d, lanes);
     for (int i = 0; i < count; i++) to[i] = lanes[i];
   }
+}
+
+// sum += the column of a at `a` times the row of b at `b`. Three rows of a share one pointer (x86 addresses
+// base, base + s and base + 2s), so that 14 rows need five registers.
+template <int kRows, int kVectors>
+HWY_INLINE void MulAddRank1(V (&sum)[kRows][kVectors], const float* const (&a)[(kRows + 2) / 3], int64_t aRow,
+                            int64_t aOffset, const V (&row)[kVectors]) {
+  NABLA_GEMM_UNROLL
+  for (int i = 0; i < kRows; i++) {
+    const V value = hn::Set(D(), a[i / 3][(i % 3) * aRow + aOffset]);
+    NABLA_GEMM_UNROLL
+    for (int j = 0; j < kVectors; j++) sum[i][j] = hn::MulAdd(value, row[j], sum[i][j]);
+  }
+}
+
+template <int kVectors>
+HWY_INLINE void LoadRow(const float* b, V (&row)[kVectors]) {
+  NABLA_GEMM_UNROLL
+  for (int j = 0; j < kVectors; j++) row[j] = hn::LoadU(D(), b + j * kLanes);
 }
 
 // Every element is one chain of multiply-adds in the order of depth, whatever the tile's size, so that
@@ -123,16 +152,47 @@ HWY_NOINLINE void RunTile(const Tile& tile) {
       __builtin_prefetch(tile.out + i * tile.outRow + j * kLanes, 1);
   }
 
-  // Three rows share one pointer (x86 addresses base, base + s and base + 2s), so that 14 rows need five
-  // registers.
   constexpr int kGroups = (kRows + 2) / 3;
   const int64_t aRow = tile.aRow;
   const float* a[kGroups];
   NABLA_GEMM_UNROLL
   for (int g = 0; g < kGroups; g++) a[g] = tile.a + 3 * g * aRow;
   const float* HWY_RESTRICT b = tile.b;
+  const int64_t bDepth = tile.bDepth;
   [[maybe_unused]] const int64_t* HWY_RESTRICT step = tile.aSteps;
-  for (int64_t p = tile.depth; p > 0; p--) {
+  int64_t p = tile.depth;
+  // The multiply-adds' ports are the limit, and additions to pointers take some of their slots. Where a lies
+  // along the depth, several steps share them: the steps are constants in the addresses.
+  if constexpr (!kStepped && kVectors == kPanelVectors) {
+    if (tile.aDepth == 1 && tile.last == kLanes) {
+      for (; p >= kUnroll; p -= kUnroll) {
+        NABLA_GEMM_UNROLL
+        for (int q = 0; q < kUnroll; q++) {
+          V row[kVectors];
+          LoadRow(b + q * bDepth, row);
+          MulAddRank1(sum, a, aRow, q, row);
+        }
+        NABLA_GEMM_UNROLL
+        for (int g = 0; g < kGroups; g++) a[g] += kUnroll;
+        b += kUnroll * bDepth;
+      }
+    } else if (aRow == 1 && tile.last == kLanes) {
+      const float* HWY_RESTRICT column = tile.a;
+      for (; p > 0; p--) {
+        V row[kVectors];
+        LoadRow(b, row);
+        NABLA_GEMM_UNROLL
+        for (int i = 0; i < kRows; i++) {
+          const V value = hn::Set(d, column[i]);
+          NABLA_GEMM_UNROLL
+          for (int j = 0; j < kVectors; j++) sum[i][j] = hn::MulAdd(value, row[j], sum[i][j]);
+        }
+        column += tile.aDepth;
+        b += bDepth;
+      }
+    }
+  }
+  for (; p > 0; p--) {
     V row[kVectors];
     NABLA_GEMM_UNROLL
     for (int j = 0; j < kVectors; j++) {
@@ -142,17 +202,12 @@ HWY_NOINLINE void RunTile(const Tile& tile) {
       row[j] = hn::LoadU(d, b + j * kLanes);
 #endif
     }
-    NABLA_GEMM_UNROLL
-    for (int i = 0; i < kRows; i++) {
-      const V value = hn::Set(d, a[i / 3][(i % 3) * aRow]);
-      NABLA_GEMM_UNROLL
-      for (int j = 0; j < kVectors; j++) sum[i][j] = hn::MulAdd(value, row[j], sum[i][j]);
-    }
+    MulAddRank1(sum, a, aRow, 0, row);
     const int64_t aDepth = kStepped ? *step : tile.aDepth;
     if constexpr (kStepped) step++;
     NABLA_GEMM_UNROLL
     for (int g = 0; g < kGroups; g++) a[g] += aDepth;
-    b += tile.bDepth;
+    b += bDepth;
   }
 
   if (tile.raw) {
@@ -179,7 +234,7 @@ HWY_NOINLINE void RunTile(const Tile& tile) {
       V addend = bias;
       if (tile.add) addend = part ? LoadPart(to, tile.last) : hn::LoadU(d, to);
       V v = hn::MulAdd(sum[i][j], alpha, addend);
-      v = hn::IfThenElse(hn::Lt(v, floor), floor, v);
+      v = AtLeast(floor, v);
       if (part) {
         StorePart(v, to, tile.last);
       } else {
