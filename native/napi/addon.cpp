@@ -1,26 +1,15 @@
-// The addon's entry: exports the class Device.
+// The addon's entry: exports the class Device, and what makes a function that unpacks zlib streams.
 #include <napi.h>
 
 #include "napi/arguments.h"
 #include "napi/device_object.h"
-
-#if defined(_WIN32)
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
+#include "napi/inflate.h"
+#include "napi/process_symbols.h"
 
 namespace {
 
 // Whether this Node lets finalizers run inside the garbage collector (18.19, 20.10, 21 and later).
-bool HasCollectorFinalizers() {
-  constexpr const char* kMark = "node_api_post_finalizer";
-#if defined(_WIN32)
-  return GetProcAddress(GetModuleHandleA(nullptr), kMark) != nullptr;
-#else
-  return dlsym(RTLD_DEFAULT, kMark) != nullptr;
-#endif
-}
+bool HasCollectorFinalizers() { return nabla::ProcessSymbol<void()>("node_api_post_finalizer") != nullptr; }
 
 }  // namespace
 
@@ -35,7 +24,9 @@ extern "C" NAPI_MODULE_EXPORT int32_t NODE_API_MODULE_GET_API_VERSION(void) {
 
 extern "C" NAPI_MODULE_EXPORT napi_value NAPI_MODULE_INITIALIZER(napi_env env, napi_value exports) {
   return nabla::Guard(env, [&]() -> napi_value {
-    Napi::Object(env, exports).Set("Device", nabla::DeviceObject::Define(env));
+    Napi::Object all(env, exports);
+    all.Set("Device", nabla::DeviceObject::Define(env));
+    all.Set("makeInflate", Napi::Function::New(env, nabla::MakeInflate, "makeInflate"));
     return exports;
   });
 }

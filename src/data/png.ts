@@ -1,7 +1,7 @@
 // PNG images: every colour type, bit depth and interlacing of the standard, unpacked with Node's zlib.
 
 import { NablaError } from '../errors.ts';
-import { nodeZlib } from '../platform/builtins.ts';
+import { inflateExactly } from '../platform/inflate.ts';
 
 /** Pixels as bytes, row by row, `channels` to a pixel: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. `data` may be part of a larger buffer. */
 export interface Pixels {
@@ -136,11 +136,7 @@ function unpack(header: Header, packed: Uint8Array): Uint8Array {
     : bytesOf(header.width, header.height, header);
   let raw: Uint8Array;
   try {
-    // Room for all of it at once: small pictures are unpacked in one go.
-    raw = nodeZlib().inflateSync(packed, {
-      maxOutputLength: expected + 1,
-      chunkSize: Math.min(Math.max(expected + 1, 64), 1 << 20),
-    });
+    raw = inflateExactly(packed, expected);
   } catch (error) {
     throw wrong(`its pixels cannot be unpacked (${error instanceof Error ? error.message : error})`);
   }
