@@ -17,7 +17,7 @@ export { type Digits, type DigitsOptions, generateDigits } from './data/digits.t
 export { encodeIdx, type IdxArray, type IdxType, type IdxTypedArrays, parseIdx } from './data/idx.ts';
 export * as data from './data/index.ts';
 export { type SampleData, Samples, type SamplesOptions, samples } from './data/samples.ts';
-export type { DataOf, DType } from './dtype.ts';
+export type { DataOf, DType, FloatDType } from './dtype.ts';
 export {
   type DTypePolicy,
   type DTypePolicyLike,

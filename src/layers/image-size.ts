@@ -60,7 +60,7 @@ function padToRatio(x: Tensor, height: number, width: number, value: number): Te
 }
 
 /** How pixels between those of an image are found. */
-export type Interpolation = 'nearest' | keyof typeof weightings;
+export type Interpolation = 'nearest' | 'bilinear' | 'bicubic' | 'lanczos3' | 'lanczos5';
 
 /** @internal */
 export const interpolations: readonly Interpolation[] = [

@@ -19,7 +19,12 @@ import type { Factor } from './random-images.ts';
 import type { SymbolicTensor } from './symbolic.ts';
 
 /** Images and what they show: labels float32 `[batch, classes]`, shares that add up to 1. */
-export type LabeledImages = { readonly images: Tensor; readonly labels: Tensor };
+export type LabeledImages = {
+  /** `[batch, height, width, channels]`. */
+  readonly images: Tensor;
+  /** `[batch, classes]`, shares that add up to 1. */
+  readonly labels: Tensor;
+};
 
 /** What a mixture is made by: which image each is mixed with, int32 `[batch]`, and the share of its own labels, `[batch]`. */
 export interface Mixture {

@@ -165,6 +165,7 @@ export abstract class Optimizer {
     return this.rate;
   }
 
+  /** For the steps to come; a schedule sets it anew. */
   set learningRate(rate: number) {
     this.rate = rate;
   }
