@@ -124,6 +124,12 @@ describeBackends(
       );
       await refused({ verbose: 5 }, 'bad verbose, got 5', "expected 0, 1, 2 or 'auto'");
       await refused({ callbacks: {} }, 'bad callbacks', 'expected an array');
+      await refused(
+        { callbacks: [{}, 'earlyStopping'] },
+        'bad callbacks',
+        "got 'earlyStopping' at 1",
+        'onEpochEnd',
+      );
       await assert.rejects(
         model.evaluate(x, y, { batchSize: 0 }),
         says('sequential.evaluate', 'bad batchSize, got 0'),

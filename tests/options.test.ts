@@ -13,6 +13,7 @@ const unknown = (where: string, got: string, near: string) =>
 
 /** What factories need besides their options. */
 const before: Record<string, unknown[]> = {
+  lossScale: [nabla.optimizers.sgd()],
   precisionAtRecall: [0.5],
   recallAtPrecision: [0.5],
   sensitivityAtSpecificity: [0.5],

@@ -200,6 +200,14 @@ function checkOptions(where: string, options: FitOptions): void {
   if (!Array.isArray(callbacks)) {
     throw new NablaError(where, `bad callbacks, got ${describe(callbacks)}, expected an array of them`);
   }
+  const strange = callbacks.findIndex((callback) => typeof callback !== 'object' || callback === null);
+  if (strange >= 0) {
+    const got = describe(callbacks[strange]);
+    throw new NablaError(
+      where,
+      `bad callbacks, got ${got} at ${strange}, expected objects with functions such as onEpochEnd`,
+    );
+  }
   if (validationData !== undefined && validationSplit > 0) {
     throw new NablaError(where, 'got both validationData and validationSplit, expected one of them');
   }

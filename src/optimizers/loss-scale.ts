@@ -42,7 +42,7 @@ export class LossScaleOptimizer extends Optimizer {
         `bad optimizer, got ${what}, expected one to wrap such as optimizers.adam()`,
       );
     }
-    super(where, { learningRate: inner.schedule ?? inner.learningRate });
+    super(where, {}, inner.schedule ?? inner.learningRate);
     recorded('optimizers', where, [inner, options], this);
     if (!(typeof initialScale === 'number' && initialScale > 0 && Math.fround(initialScale) < Infinity)) {
       throw new NablaError(

@@ -117,7 +117,11 @@ export abstract class Optimizer {
   private rate: number;
 
   /** `name` stands in errors; `defaultRate` is the learning rate where the options give none. */
-  constructor(name: string, options: OptimizerOptions = {}, defaultRate = 0.001) {
+  constructor(
+    name: string,
+    options: OptimizerOptions = {},
+    defaultRate: NonNullable<OptimizerOptions['learningRate']> = 0.001,
+  ) {
     const { weightDecay = 0, clipnorm, clipvalue, globalClipnorm, learningRateMultiplier } = options;
     const { gradientAccumulationSteps, useEma = false, emaMomentum = 0.99, emaOverwriteFrequency } = options;
     const given = options.learningRate ?? defaultRate;
