@@ -42,7 +42,13 @@ export {
   earlyStopping,
   type FitControl,
 } from './model/callbacks.ts';
-export type { EvaluateOptions, FitOptions, SampleWeight, SampleWeights, Weighing } from './model/fit.ts';
+export type {
+  EvaluateOptions,
+  FitOptions,
+  SampleWeight,
+  SampleWeights,
+  Weighing,
+} from './model/fit-options.ts';
 export {
   Functional,
   type FunctionalOptions,

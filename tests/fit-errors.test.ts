@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { optimizers, type Sequential, samples, setSeed, type Tensor, tensor } from '../src/api.ts';
 import { engine, useEngine } from '../src/engine.ts';
-import type { FitOptions } from '../src/model/fit.ts';
+import type { FitOptions } from '../src/model/fit-options.ts';
 import { describeBackends, reference } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { bad, says } from './support/errors.ts';

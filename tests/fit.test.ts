@@ -14,7 +14,7 @@ import {
   type Tensor,
   tensor,
 } from '../src/api.ts';
-import type { FitOptions } from '../src/model/fit.ts';
+import type { FitOptions } from '../src/model/fit-options.ts';
 import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { fixture, modelBackends, twoBackends } from './support/fixtures.ts';

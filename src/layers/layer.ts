@@ -1,23 +1,20 @@
 // The base of all layers: weights, shapes, names and the checks around a call.
 import { stopRecording } from '../autodiff.ts';
 import { collectLoss, collectMetric } from '../collect.ts';
-import { getConstraint } from '../constraints.ts';
 import { isHalf } from '../dtype.ts';
 import { type DTypePolicy, resolvePolicy } from '../dtype-policies.ts';
 import { describe, NablaError } from '../errors.ts';
-import { getInitializer } from '../initializers/initializers.ts';
 import { isRecord, type Nested, nest, partsOf, structureOf } from '../nested.ts';
-import { tensor } from '../ops/creation.ts';
 import { drawSeeded } from '../ops/random.ts';
 import { SeedGenerator } from '../ops/seed-generator.ts';
 import { addPenalty, getRegularizer, type Regularizer } from '../regularizers.ts';
-import { givenWeight } from '../saving/building.ts';
-import { type Shape, showShape } from '../shape.ts';
-import { scope, Tensor } from '../tensor.ts';
-import { computeIn, named, untraced } from '../trace.ts';
-import { Variable } from '../variable.ts';
+import type { Shape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { computeIn, named } from '../trace.ts';
+import type { Variable } from '../variable.ts';
 import { checkFlags } from './flags.ts';
 import { inDType, withMask } from './inputs.ts';
+import { makeWeight } from './make-weight.ts';
 import type { CallContext, LayerOptions, RandomOptions, WeightSpec } from './options.ts';
 import { type SymbolicOf, SymbolicTensor } from './symbolic.ts';
 import { shapeOfCall } from './trace-outputs.ts';
@@ -376,24 +373,7 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
 
   /** A weight with its first values. */
   protected addWeight(spec: WeightSpec): Variable<'float32'> {
-    const initializer = getInitializer(this.name, spec.initializer);
-    // Weights exist beyond the trace or the scope in which a layer happens to be called first.
-    const variable = untraced(() =>
-      scope(() => {
-        const given = givenWeight(`${this.name}/${spec.name}`, spec.shape);
-        const values = given === undefined ? initializer(spec.shape) : tensor(given, spec.shape, 'float32');
-        if (values.shape.join() !== spec.shape.join()) {
-          throw new NablaError(
-            this.name,
-            `the initializer of ${spec.name} gave ${showShape(values.shape)}, expected ${showShape(spec.shape)}`,
-          );
-        }
-        const made = new Variable(values, `${this.name}/${spec.name}`, spec.trainable ?? true);
-        return made;
-      }),
-    );
-    if (spec.regularizer !== undefined) variable.regularizer = getRegularizer(this.name, spec.regularizer);
-    if (spec.constraint !== undefined) variable.constraint = getConstraint(this.name, spec.constraint);
+    const variable = makeWeight(this.name, spec);
     this.ownWeights.push(variable);
     return variable;
   }

@@ -4,7 +4,7 @@ import type { Nested } from '../nested.ts';
 import type { PhiloxState } from '../random.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Callback, FitControl } from './callbacks.ts';
-import type { FitOptions } from './fit.ts';
+import type { FitOptions } from './fit-options.ts';
 import type { DataPosition, FitPosition } from './history.ts';
 import type { Model } from './model.ts';
 

@@ -7,7 +7,7 @@ import { fromArray } from '../ops/creation.ts';
 import { sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { Feed } from './feed.ts';
-import type { EvaluateOptions, FitOptions } from './fit.ts';
+import type { EvaluateOptions, FitOptions } from './fit-options.ts';
 import type { FitPosition, Logs } from './history.ts';
 import { checkCount, type Model } from './model.ts';
 import type { Predictor } from './predictor.ts';

@@ -13,7 +13,8 @@ import { captureTraining, restoreTraining, type TrainingState } from '../saving/
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { evaluateDataset, predictDataset } from './feeding.ts';
-import { type EvaluateOptions, type FitOptions, runFit, type Weighing, weighted } from './fit.ts';
+import { runFit, weighted } from './fit.ts';
+import type { EvaluateOptions, FitOptions, Weighing } from './fit-options.ts';
 import { ModelRandom } from './generator.ts';
 import { type Head, type HeadOptions, headsOf, type Losses, type Metrics } from './heads.ts';
 import type { History, Logs } from './history.ts';

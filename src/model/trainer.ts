@@ -12,7 +12,7 @@ import type { Tensor } from '../tensor.ts';
 import type { Variable } from '../variable.ts';
 import { counterIndex, logRows, settle, TrainingMemory } from './arena.ts';
 import { type BatchSpec, bindSource } from './batch.ts';
-import type { EvaluateOptions } from './fit.ts';
+import type { EvaluateOptions } from './fit-options.ts';
 import { type OptimizerState, ParameterGroup } from './group.ts';
 import type { Head } from './heads.ts';
 import type { Logs } from './history.ts';

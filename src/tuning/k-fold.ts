@@ -3,7 +3,7 @@
 import { derivedSeed } from '../data/pass.ts';
 import { asSamples, type SampleData, type Samples } from '../data/samples.ts';
 import { NablaError } from '../errors.ts';
-import type { FitOptions } from '../model/fit.ts';
+import type { FitOptions } from '../model/fit-options.ts';
 import type { Logs } from '../model/history.ts';
 import type { Model } from '../model/model.ts';
 import { type ModelData, slotsOf, Taken } from '../model/slots.ts';

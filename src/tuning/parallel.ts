@@ -6,7 +6,7 @@ import type { Samples } from '../data/samples.ts';
 import type { DType } from '../dtype.ts';
 import { engine } from '../engine.ts';
 import { describe, NablaError } from '../errors.ts';
-import type { FitOptions } from '../model/fit.ts';
+import type { FitOptions } from '../model/fit-options.ts';
 import type { Model } from '../model/model.ts';
 import { type ModelData, slotsOf, Taken } from '../model/slots.ts';
 import type { Nested } from '../nested.ts';

@@ -2,7 +2,7 @@
 import { Dataset } from '../data/dataset.ts';
 import { derivedSeed } from '../data/pass.ts';
 import { describe, NablaError } from '../errors.ts';
-import type { FitOptions } from '../model/fit.ts';
+import type { FitOptions } from '../model/fit-options.ts';
 import type { Logs } from '../model/history.ts';
 import type { Model } from '../model/model.ts';
 import { type ModelData, slotsOf, Taken } from '../model/slots.ts';

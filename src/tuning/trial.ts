@@ -3,7 +3,7 @@ import type * as Library from '../api.ts';
 import type { BackendName } from '../backend/backend.ts';
 import type { SamplesOptions } from '../data/samples.ts';
 import type { DType } from '../dtype.ts';
-import type { FitOptions } from '../model/fit.ts';
+import type { FitOptions } from '../model/fit-options.ts';
 import type { Logs } from '../model/history.ts';
 import type { Model } from '../model/model.ts';
 import { type Nested, nest, type Structure } from '../nested.ts';
