@@ -19,8 +19,8 @@ const everything =
 /** Mistakes by what they are: a line of code, and what its one error says. */
 const mistakes: Readonly<Record<string, readonly [code: string, message: RegExp]>> = {
   'a dtype that is none': [
-    "zeros([2], 'float16');",
-    /^Argument of type '"float16"' is not assignable to parameter of type 'DType \| undefined'\.$/,
+    "zeros([2], 'float64');",
+    /^Argument of type '"float64"' is not assignable to parameter of type 'DType \| undefined'\.$/,
   ],
   'a dtype that is none, of a tensor from numbers': [
     "tensor([1, 2], [2], 'double');",
