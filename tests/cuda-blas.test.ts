@@ -109,8 +109,7 @@ describe('cuBLASLt on the CUDA backend, emulated', function () {
       on(engine, () => products('float32', flags.slice(0, 1))),
       expected,
     );
-    const held = engine.backend.memory();
-    assert.equal(held.buffers, 0);
+    assert.equal(engine.blocks.memory().buffers, 0);
   });
 
   for (const failing of ['create', 'heuristic', 'matmul']) {

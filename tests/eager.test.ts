@@ -269,7 +269,9 @@ describe('buffers that are let go', () => {
   it('are kept up to a limit', () => {
     onFresh(() => {
       // 40 MB each: three of them are kept at most.
-      const big = Array.from({ length: 6 }, () => cast(tensor([1]).broadcastTo([10_000_000]), 'int32'));
+      const big = Array.from({ length: 6 }, () =>
+        scope(() => cast(tensor([1]).broadcastTo([10_000_000]), 'int32')),
+      );
       for (const each of big) each.dispose();
       const { backend } = engineOf(big[0]!);
       assert.ok(backend.memory().bufferBytes < 200e6, `${backend.memory().bufferBytes} bytes`);

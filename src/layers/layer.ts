@@ -21,6 +21,9 @@ import { shapeOfCall } from './trace-outputs.ts';
 
 export type { CallContext, LayerOptions, RandomOptions, WeightSpec } from './options.ts';
 
+/** `LSTMCell` as `lstmCell`, `Dense` as `dense`. */
+const camelCase = (name: string) =>
+  name.replace(/^(?:[A-Z]+(?=[A-Z][a-z]|$)|[A-Z])/, (capitals) => capitals.toLowerCase());
 const isTensor = (value: unknown) => value instanceof Tensor;
 const isShape = (value: unknown) => Array.isArray(value) && !Array.isArray(value[0]);
 
@@ -64,13 +67,10 @@ export abstract class Layer<O extends Nested<Tensor> = Tensor> {
   private builtFor: Shape | undefined;
 
   constructor(options: LayerOptions = {}) {
-    // TypeScript asks for a kind; a class in JavaScript that has none goes by its name.
-    const { name } = this.constructor;
-    if (!('kind' in this)) (this as { kind: string }).kind = name.charAt(0).toLowerCase() + name.slice(1);
     const { inputShape } = options;
-    // Classes that extend this one have their kind only after it.
-    const { name: className } = new.target;
-    const kind = className.charAt(0).toLowerCase() + className.slice(1);
+    // Classes that extend this one have their kind only after it; one in JavaScript that has none goes by its name.
+    const kind = camelCase(new.target.name);
+    if (!('kind' in this)) (this as { kind: string }).kind = kind;
     const { name: where = kind } = options;
     if (typeof where !== 'string' || where === '')
       throw new NablaError(kind, `bad name, got ${describe(where)}, expected a text that is not empty`);
