@@ -5,6 +5,9 @@ import { nodeZlib } from './builtins.ts';
 // Of more bytes than this the length is somebody's word for it: memory is taken as they come.
 const small = 1 << 20;
 
+// Bytes, with some to spare.
+const longestMatch = 320;
+
 // Null until it was looked for.
 let inflate: Inflate | undefined | null = null;
 
@@ -23,8 +26,9 @@ function findInflate(): Inflate | undefined {
 export function inflateExactly(packed: Uint8Array, expected: number): Uint8Array {
   if (inflate === null) inflate = findInflate();
   if (inflate !== undefined && expected <= small) {
-    const target = Buffer.allocUnsafe(expected);
-    if (inflate(packed, target) === expected) return target;
+    // zlib's fast loop ends where less room is left than one match may need.
+    const target = Buffer.allocUnsafe(expected + longestMatch);
+    if (inflate(packed, target) === expected) return target.subarray(0, expected);
     // Whatever is wrong, node:zlib has the words for it.
   }
   const chunkSize = Math.min(Math.max(expected + 1, 64), small);
