@@ -162,8 +162,9 @@ HWY_NOINLINE void RunTile(const Tile& tile) {
   [[maybe_unused]] const int64_t* HWY_RESTRICT step = tile.aSteps;
   int64_t p = tile.depth;
   // The multiply-adds' ports are the limit, and additions to pointers take some of their slots. Where a lies
-  // along the depth, several steps share them: the steps are constants in the addresses.
-  if constexpr (!kStepped && kVectors == kPanelVectors) {
+  // along the depth, several steps share them: the steps are constants in the addresses. WebAssembly, which
+  // computes its addresses apart, loses by it.
+  if constexpr (!kStepped && kVectors == kPanelVectors && !HWY_ARCH_WASM) {
     if (tile.aDepth == 1 && tile.last == kLanes) {
       for (; p >= kUnroll; p -= kUnroll) {
         NABLA_GEMM_UNROLL
