@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import {
   type Batch,
-  constraints,
   layers,
   Model,
   mean,
@@ -23,12 +22,9 @@ import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { bad, says } from './support/errors.ts';
 import { fixture, modelBackends, oneBackend, twoBackends } from './support/fixtures.ts';
-import { allWeights, noLabels, type ProbeWeight, probeModel } from './support/probe.ts';
+import { allWeights, noLabels, type ProbeFixture, probeModel, probeWeights } from './support/probe.ts';
 
-interface Fixture {
-  names: string[];
-  shapes: number[][];
-  start: number[][];
+interface Fixture extends ProbeFixture {
   gradients: number[][];
   cases: {
     name: string;
@@ -47,15 +43,9 @@ interface Fixture {
 
 const { adam, adamw, lamb, lossScale, schedules, sgd } = optimizers;
 const factories = { adam, adamw, lamb, sgd };
-const { names, shapes, start, gradients, cases } = fixture<Fixture>('loss-scale');
+const fixed = fixture<Fixture>('loss-scale');
+const { gradients, cases } = fixed;
 const tolerance = { rtol: 1e-5, atol: 2e-6 };
-
-function weights(constrained: boolean): ProbeWeight[] {
-  const constraint = constrained
-    ? constraints.minMaxNorm({ minValue: 0.5, maxValue: 1, rate: 0.5, axis: 0 })
-    : undefined;
-  return names.map((name, i) => ({ name, shape: shapes[i]!, start: start[i]!, constraint }));
-}
 
 function made({ optimizer, options, schedule, growth }: Fixture['cases'][number]) {
   const rate =
@@ -86,7 +76,7 @@ describeBackends(
     for (const one of cases) {
       it(one.name, async () => {
         const optimizer = made(one);
-        const model = probeModel(weights(one.constrained), optimizer);
+        const model = probeModel(probeWeights(fixed, one.constrained), optimizer);
         assert.equal(optimizer.dynamicScale, 2 ** 15);
         for (const [i, row] of gradients.entries()) {
           const before = allWeights(model);
@@ -119,7 +109,7 @@ describeBackends(
   () => {
     for (const one of cases) {
       it(`${one.name}: many steps in one program`, async () => {
-        const model = probeModel(weights(one.constrained), made(one));
+        const model = probeModel(probeWeights(fixed, one.constrained), made(one));
         const x = tensor(gradients);
         await model.fit(x, noLabels(gradients.length), { batchSize: 1, shuffle: false, verbose: 0 });
         close(allWeights(model), one.final ?? one.weights.at(-1)!, tolerance);
@@ -320,7 +310,7 @@ describeBackends(
 
     it('never grows beyond what can be halved again', async () => {
       const model = probeModel(
-        weights(false),
+        probeWeights(fixed),
         lossScale(sgd(), { initialScale: 2 ** 126, dynamicGrowthSteps: 1 }),
       );
       const tiny = tensor([Array<number>(16).fill(1e-30)]);

@@ -4,7 +4,6 @@ import {
   add,
   type Batch,
   cast,
-  constraints,
   equal,
   loadModel,
   Model,
@@ -27,14 +26,19 @@ import { describeBackends } from './support/backends.ts';
 import { close } from './support/data.ts';
 import { fixture, modelBackends, oneBackend, twoBackends } from './support/fixtures.ts';
 import { clusters, compiled, weightsOf } from './support/models.ts';
-import { allWeights, noLabels, ProbeLayer, type ProbeWeight, probeModel } from './support/probe.ts';
+import {
+  allWeights,
+  noLabels,
+  type ProbeFixture,
+  ProbeLayer,
+  type ProbeWeight,
+  probeModel,
+  probeWeights,
+} from './support/probe.ts';
 
 type Factory = (options: optimizers.OptimizerOptions) => optimizers.Optimizer;
 
-interface Fixture {
-  names: string[];
-  shapes: number[][];
-  start: number[][];
+interface Fixture extends ProbeFixture {
   gradients: number[][];
   cases: {
     name: string;
@@ -52,15 +56,9 @@ const factories = { sgd, rmsprop, adam, adamw, lion, lamb, adafactor, muon } sat
   string,
   Factory
 >;
-const { names, shapes, start, gradients, cases } = fixture<Fixture>('optimizer-options');
+const fixed = fixture<Fixture>('optimizer-options');
+const { gradients, cases } = fixed;
 const tolerance = { rtol: 1e-5, atol: 2e-6 };
-
-function weights(constrained: boolean): ProbeWeight[] {
-  const constraint = constrained
-    ? constraints.minMaxNorm({ minValue: 0.5, maxValue: 1, rate: 0.5, axis: 0 })
-    : undefined;
-  return names.map((name, i) => ({ name, shape: shapes[i]!, start: start[i]!, constraint }));
-}
 
 function made({ optimizer, options, schedule }: Fixture['cases'][number]): optimizers.Optimizer {
   if (schedule === null) return factories[optimizer](options);
@@ -74,7 +72,7 @@ describeBackends(
   () => {
     for (const one of cases) {
       it(one.name, async () => {
-        const model = probeModel(weights(one.constrained), made(one));
+        const model = probeModel(probeWeights(fixed, one.constrained), made(one));
         for (const [i, row] of gradients.entries()) {
           await model.trainOnBatch(tensor([row]), noLabels());
           close(allWeights(model), one.steps[i]!, tolerance, `after step ${i + 1}`);
@@ -91,7 +89,7 @@ describeBackends(
   () => {
     for (const one of cases.filter(({ options }) => options.useEma || options.gradientAccumulationSteps)) {
       it(`${one.name}: many steps in one program, then the average`, async () => {
-        const model = probeModel(weights(one.constrained), made(one));
+        const model = probeModel(probeWeights(fixed, one.constrained), made(one));
         const x = tensor(gradients);
         await model.fit(x, noLabels(gradients.length), { batchSize: 1, shuffle: false, verbose: 0 });
         close(allWeights(model), one.final ?? one.steps.at(-1)!, tolerance);
@@ -200,8 +198,8 @@ describeBackends(
 
 /** Two probes, each with an optimizer of its own. */
 class Both extends Model {
-  left = new ProbeLayer(weights(false));
-  right = new ProbeLayer(weights(false));
+  left = new ProbeLayer(probeWeights(fixed));
+  right = new ProbeLayer(probeWeights(fixed));
   first = lamb({ learningRate: 0.01, gradientAccumulationSteps: 3, weightDecay: 0.1 });
   second = adam({ learningRate: 0.01, useEma: true, emaMomentum: 0.5, excludeFromWeightDecay: 'bias' });
 
@@ -227,7 +225,7 @@ describeBackends(
       const size = 68;
       const found = both.getWeights().flatMap((weight) => [...weight]);
       for (const [i, optimizer] of [both.first, both.second].entries()) {
-        const alone = probeModel(weights(false), optimizer);
+        const alone = probeModel(probeWeights(fixed), optimizer);
         await alone.fit(tensor(gradients), noLabels(10), fitting);
         close(found.slice(i * size, (i + 1) * size), allWeights(alone), tolerance);
         alone.dispose();
@@ -275,7 +273,7 @@ describeBackends(
   'options of optimizers',
   () => {
     const updates = (optimizer: optimizers.Optimizer) => {
-      const model = probeModel(weights(false), optimizer);
+      const model = probeModel(probeWeights(fixed), optimizer);
       model.build([68]);
       const taken = new Taken('test');
       const data = model.takeData('test', taken, { x: zeros([4, 68]), y: noLabels(4) }, true);
@@ -297,9 +295,9 @@ describeBackends(
       const options = { useEma: true, emaMomentum: 0.5, gradientAccumulationSteps: 2, learningRate: 0.1 };
       const x = tensor(gradients);
       const fitting = { batchSize: 1, shuffle: false, verbose: 0 } as const;
-      const whole = probeModel(weights(false), lamb(options));
+      const whole = probeModel(probeWeights(fixed), lamb(options));
       await whole.fit(x, noLabels(10), { ...fitting, epochs: 2 });
-      const stopped = probeModel(weights(false), lamb(options));
+      const stopped = probeModel(probeWeights(fixed), lamb(options));
       const controller = new AbortController();
       const history = await stopped.fit(x, noLabels(10), {
         ...fitting,
@@ -360,7 +358,7 @@ describeBackends(
 
     it('count in the memory that the summary plans', () => {
       const text = (optimizer: optimizers.Optimizer) => {
-        const model = probeModel(weights(false), optimizer);
+        const model = probeModel(probeWeights(fixed), optimizer);
         model.build([68]);
         const summary = model.summary({ printFn: () => undefined });
         model.dispose();

@@ -1,13 +1,15 @@
 // What only GPUs are timed on, in our own library: matrix products, convolutions of ResNet-50, and GPT-2's smallest model. BENCH_SIZES says how large.
 import type { Tensor } from '../../src/index.ts';
 import type { GpuSizes } from '../lib/gpu.ts';
-import { tokens, uniform } from '../peers/data.mjs';
+import { uniform } from '../peers/data.mjs';
 import type { Entry } from '../peers/protocol.mjs';
-import { nabla, serveOwn, type Training, trainingEntries } from './own.ts';
+import { gptTraining } from './gpt.ts';
+import { nabla, serveOwn, trainingEntries } from './own.ts';
 
 const sizes = JSON.parse(process.env.BENCH_SIZES!) as GpuSizes;
 const kind = process.env.BENCH_DTYPE === 'bfloat16' ? 'bfloat16' : 'float32';
 const [blocks, numHeads, width, time, vocabulary, batch] = sizes.gpt;
+const training = gptTraining([blocks, numHeads, width, time, vocabulary], batch, 2);
 
 function drawn(seed: number, shape: readonly number[]): Tensor {
   const numbers = nabla.tensor(
@@ -63,46 +65,6 @@ function conv([count, size, channels, filters, kernel, stride]: GpuSizes['convs'
   );
 }
 
-function compiled() {
-  const { initializers, layers, losses, optimizers } = nabla;
-  const initializer = (stddev: number) => initializers.randomNormal(0, stddev);
-  const embedding = layers.tokenAndPositionEmbedding({
-    vocabularySize: vocabulary,
-    sequenceLength: time,
-    embeddingDim: width,
-    embeddingsInitializer: initializer(0.02),
-    inputShape: [time],
-  });
-  const block = () =>
-    layers.transformerBlock({
-      numHeads,
-      useCausalMask: true,
-      useBias: false,
-      kernelInitializer: initializer(0.02),
-      outputInitializer: initializer(0.02 / Math.sqrt(2 * blocks)),
-    });
-  const model = nabla.sequential({
-    layers: [
-      embedding,
-      ...Array.from({ length: blocks }, block),
-      layers.layerNormalization({ epsilon: 1e-5, center: false }),
-      layers.tiedProjection({ embedding }),
-    ],
-  });
-  model.compile({
-    optimizer: optimizers.adamw({ learningRate: 1e-3, beta2: 0.99, weightDecay: 0.1 }),
-    loss: losses.sparseCategoricalCrossentropy({ fromLogits: true }),
-  });
-  return model;
-}
-
-function data() {
-  const { x, y } = tokens(2 * batch, time, vocabulary);
-  const shape = [2 * batch, time];
-  return [nabla.tensor(x, shape), nabla.tensor(y, shape)] as const;
-}
-
-const training: Training = { compiled, data, batch, batches: 2 };
 const entries: Record<string, Entry> = {};
 for (const n of sizes.gemm) {
   const shapes = [

@@ -10,6 +10,7 @@ import { reshape } from '../ops/shape.ts';
 import { softplus } from '../ops/unary.ts';
 import { recorded } from '../saving/recorded.ts';
 import { showShape } from '../shape.ts';
+import { embeddingsIn } from './embeddings.ts';
 import type { Loss, LossFunction } from './loss.ts';
 import { perSample } from './loss.ts';
 
@@ -37,14 +38,7 @@ export function circle(options: CircleOptions = {}): Loss {
     throw new NablaError(name, `bad ${label}, got ${describe(value)}, expected a finite number`);
   }
   const call: LossFunction = (yTrue, yPred) => {
-    const batch = yPred.shape[0]!;
-    if (yPred.rank !== 2 || yTrue.size !== batch) {
-      throw new NablaError(
-        name,
-        `labels and predictions do not fit, got ${showShape(yTrue.shape)} and ${showShape(yPred.shape)}, expected ` +
-          'class indices [batch] and embeddings [batch, features]',
-      );
-    }
+    const batch = embeddingsIn(name, yTrue, yPred);
     const alike = equal(reshape(yTrue, [batch, 1]), reshape(yTrue, [1, batch]));
     const positive = removeDiagonal ? logicalAnd(alike, equal(eye(batch), 0)) : alike;
     const distance = maximum(sub(1, matMul(yPred, yPred, { transposeB: true })), 0);

@@ -9,6 +9,7 @@ import { abs, sqrt } from '../ops/unary.ts';
 import { recorded } from '../saving/recorded.ts';
 import { showShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { embeddingsIn } from './embeddings.ts';
 import type { Loss, LossFunction } from './loss.ts';
 
 /** Options of {@link tripletMargin}. */
@@ -81,14 +82,7 @@ export function tripletSemiHard(options: TripletSemiHardOptions = {}): Loss {
   const name = 'tripletSemiHard';
   checkMargin(name, margin);
   const call: LossFunction = (yTrue, yPred) => {
-    const batch = yPred.shape[0]!;
-    if (yPred.rank !== 2 || yTrue.size !== batch) {
-      throw new NablaError(
-        name,
-        `labels and predictions do not fit, got ${showShape(yTrue.shape)} and ${showShape(yPred.shape)}, expected ` +
-          'class indices [batch] and embeddings [batch, features]',
-      );
-    }
+    const batch = embeddingsIn(name, yTrue, yPred);
     const rows = reshape(yTrue, [batch, 1]);
     const columns = reshape(yTrue, [1, batch]);
     const others = notEqual(rows, columns);

@@ -6,6 +6,7 @@ import { placeName } from '../trace.ts';
 import { toFloats } from './compare.ts';
 import { tensor } from './creation.ts';
 import { matMul } from './linalg.ts';
+import { checkImages } from './resize.ts';
 import { reshape } from './shape.ts';
 
 /** Options of {@link resizeBicubic}. */
@@ -79,14 +80,7 @@ function checked(
   antialias: boolean,
 ): Tensor {
   const where = placeName(name);
-  if (images.rank !== 3 && images.rank !== 4) {
-    throw new NablaError(
-      where,
-      `expected images [batch, height, width, channels] or one without batch, got ${images}`,
-    );
-  }
-  if (size.length !== 2 || !size.every((n) => Number.isInteger(n) && n > 0))
-    throw new NablaError(where, `bad size, got [${size}], expected [height, width], integers > 0`);
+  checkImages(where, images, size);
   const shape = images.rank === 3 ? [1, ...images.shape] : images.shape;
   if (shape[1] === 0 || shape[2] === 0)
     throw new NablaError(where, `images of no pixels cannot be resized, got ${showShape(images.shape)}`);

@@ -35,15 +35,8 @@ function runBack(plan: Plan, dy: Tensor): Tensor {
   return out;
 }
 
-function resize(
-  name: string,
-  mode: ResizeMode,
-  images: Tensor,
-  size: readonly [number, number],
-  alignCorners: boolean,
-  halfPixelCenters: boolean,
-): Tensor {
-  const where = placeName(name);
+/** @internal Throws where these are no images, or that is no size for them. */
+export function checkImages(where: string, images: Tensor, size: readonly [number, number]): void {
   if (images.rank !== 3 && images.rank !== 4) {
     throw new NablaError(
       where,
@@ -53,6 +46,18 @@ function resize(
   if (size.length !== 2 || !size.every((n) => Number.isInteger(n) && n > 0)) {
     throw new NablaError(where, `bad size, got [${size}], expected [height, width], integers > 0`);
   }
+}
+
+function resize(
+  name: string,
+  mode: ResizeMode,
+  images: Tensor,
+  size: readonly [number, number],
+  alignCorners: boolean,
+  halfPixelCenters: boolean,
+): Tensor {
+  const where = placeName(name);
+  checkImages(where, images, size);
   if (alignCorners && halfPixelCenters) {
     throw new NablaError(where, 'alignCorners and halfPixelCenters exclude each other, got both; pass one');
   }

@@ -1,5 +1,15 @@
 // A model whose gradients are its input: what optimizers do with given gradients can be compared with other libraries.
-import { add, Layer, mul, sequential, sum, tensor, type Variable, zeros } from '../../src/api.ts';
+import {
+  add,
+  constraints,
+  Layer,
+  mul,
+  sequential,
+  sum,
+  tensor,
+  type Variable,
+  zeros,
+} from '../../src/api.ts';
 import type { ConstraintLike } from '../../src/constraints.ts';
 import { reshape, slice } from '../../src/ops/index.ts';
 import type { OptimizerLike } from '../../src/optimizers/optimizers.ts';
@@ -12,6 +22,21 @@ export interface ProbeWeight {
   readonly shape: Shape;
   readonly start: readonly number[];
   readonly constraint?: ConstraintLike | undefined;
+}
+
+/** What fixtures of optimizers hold of the weights. */
+export interface ProbeFixture {
+  readonly names: readonly string[];
+  readonly shapes: readonly Shape[];
+  readonly start: readonly (readonly number[])[];
+}
+
+/** The weights of a fixture, under the constraint that the fixtures' scripts take where they take one. */
+export function probeWeights({ names, shapes, start }: ProbeFixture, constrained = false): ProbeWeight[] {
+  const constraint = constrained
+    ? constraints.minMaxNorm({ minValue: 0.5, maxValue: 1, rate: 0.5, axis: 0 })
+    : undefined;
+  return names.map((name, i) => ({ name, shape: shapes[i]!, start: start[i]!, constraint }));
 }
 
 /** The output is the inner product of input and weights, one after the other. */
